@@ -1,0 +1,451 @@
+"""What the core needs from the outside, as Protocols. Adapters implement them; `tests/world` has honest fakes.
+
+Every method may raise `Unreachable` (the outside did not answer). Methods that change something outside say what they
+raise when it did not work; none of them decides anything about the train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from core.errors import Reason
+from core.events import Event
+from core.journal import Entry, Evidence, LeaseHolder, SealRecord, Ship
+from core.observations import Facts, Observation
+from core.registry import App, Argv, Package, Repository, Sha, Target
+from core.releases import Artefact, Release
+from core.tasks import Move, Stage, Task
+
+
+class Clock(Protocol):
+    """Time, so that tests own it."""
+
+    def now(self) -> datetime: ...
+    async def sleep(self, seconds: float) -> None: ...
+
+
+# ── git ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Relation(StrEnum):
+    """How `ours` stands to `theirs`: five answers, never two (L36)."""
+
+    EQUAL = "equal"
+    AHEAD = "ahead"
+    BEHIND = "behind"
+    DIVERGED = "diverged"
+    UNKNOWN = "unknown"
+
+
+class Repositories(Protocol):
+    """Engine-owned bare mirrors and disposable worktrees; never a person's checkout (L33)."""
+
+    async def branch_head(self, repository: Repository, branch: str) -> Sha | None:
+        """Where origin's `branch` is now (asks origin, fetches the commit); None: origin has no such branch."""
+        ...
+
+    async def tag_commit(self, repository: Repository, tag: str) -> Sha | None:
+        """The commit that origin's `tag` names (peeled); None: no such tag."""
+        ...
+
+    async def relation(self, repository: Repository, ours: Sha, theirs: Sha) -> Relation:
+        """How two commits of the mirror stand to each other; UNKNOWN when one of them is not there."""
+        ...
+
+    async def read(self, repository: Repository, commit: Sha, path: str) -> bytes | None:
+        """The bytes of `path` at `commit` (L10); None: no such file there."""
+        ...
+
+    async def parents(self, repository: Repository, commit: Sha) -> tuple[Sha, ...]: ...
+    async def changed_paths(self, repository: Repository, old: Sha, new: Sha) -> frozenset[str]: ...
+    async def commit_epoch(self, repository: Repository, commit: Sha) -> int:
+        """The committer date of `commit` in seconds since 1970, for reproducible builds."""
+        ...
+
+    def checkout(self, repository: Repository, commit: Sha) -> AbstractAsyncContextManager[Path]:
+        """A private, detached, clean worktree at `commit`, gone afterwards (L39)."""
+        ...
+
+    async def derive(self, repository: Repository, parent: Sha, files: Mapping[str, bytes], message: str) -> Sha:
+        """A child of `parent` in the mirror with `files` replaced; the same input gives the same commit. Not pushed."""
+        ...
+
+    async def push(self, repository: Repository, commit: Sha, branch: str, *, expected: Sha | None) -> None:
+        """Fast-forward origin's `branch` from `expected` to `commit`, then read it back (L34).
+
+        Raises StepFailed when origin refuses or the branch is not where `expected` says. Safe to call again.
+        """
+        ...
+
+    async def push_tag(self, repository: Repository, tag: str, commit: Sha) -> None:
+        """Put an annotated tag on origin; equal is success, another commit under that name is StepFailed."""
+        ...
+
+
+# ── package registries ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Dependency(msgspec.Struct, frozen=True):
+    """One dependency in a manifest. `by_reference`: taken from a branch, commit or path. `locked`: version in the lock."""
+
+    name: str
+    by_reference: bool
+    locked: str | None = None
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """What the registry says of one version: file name → sha256 (hex); empty: not listed. `owner`: whose it seems to be."""
+
+    files: Mapping[str, str] = {}
+    yanked: bool = False
+    owner: str = ""
+
+
+class Pin(msgspec.Struct, frozen=True, order=True):
+    """A consumer's dependency on a published version; `distribution` is the name in the registry of `ecosystem`."""
+
+    package: str
+    ecosystem: str
+    distribution: str
+    version: str
+
+
+class Ecosystem(Protocol):
+    """A package registry and its tools. One contract suite holds over all of them.
+
+    `manifest` and `lock` are paths from the root of a consumer; `credentials` names of environment variables that
+    publishing needs; `tools` are programs that must be installed.
+    """
+
+    name: str
+    manifest: str
+    lock: str
+    credentials: tuple[str, ...]
+    tools: tuple[str, ...]
+
+    def version(self, package: Package, text: bytes) -> str:
+        """The version that `package.version_file` declares; Refused when it declares none or no legal one."""
+        ...
+
+    def dependencies(self, files: Mapping[str, bytes | None]) -> tuple[Dependency, ...]:
+        """Direct dependencies of a consumer or a package; `files`: path → bytes, None where absent. Pure.
+
+        `dependency_files` names the paths it wants.
+        """
+        ...
+
+    def dependency_files(self, package: Package | None) -> tuple[str, ...]:
+        """Paths to read for `dependencies`; `package` None: of a consumer."""
+        ...
+
+    def repinned(self, manifest: bytes, pins: Sequence[Pin]) -> bytes:
+        """The manifest with each pinned dependency at exactly `==version`; all else to the letter as before. Pure."""
+        ...
+
+    def locked_versions(self, lock: bytes) -> Mapping[str, str]:
+        """Distribution → version, only of those that the lock takes from the registry (not git, not path). Pure."""
+        ...
+
+    def version_key(self, version: str) -> object:
+        """Sorts versions as versions (L15)."""
+        ...
+
+    async def build(
+        self, package: Package, worktree: Path, out: Path, *, epoch: int, log: Path
+    ) -> tuple[Artefact, ...]:
+        """Build reproducibly from a clean worktree into `out`. StepFailed when the build fails."""
+        ...
+
+    async def listing(self, package: Package, version: str) -> Listing:
+        """What the registry's own records say of `version`."""
+        ...
+
+    async def is_installable(self, package: Package, version: str) -> bool:
+        """True when the surface that installers read offers `version` (L14)."""
+        ...
+
+    def publish_commands(self, package: Package, files: Sequence[Path]) -> tuple[Argv, ...]:
+        """The exact argvs that `publish` runs (L03). Pure."""
+        ...
+
+    async def publish(self, package: Package, files: Sequence[Path], *, log: Path) -> None:
+        """Push `files`. StepFailed: maybe worth another try after a look; Refused: never (taken, yanked, not allowed)."""
+        ...
+
+    def lock_commands(self, pins: Sequence[Pin]) -> tuple[Argv, ...]:
+        """The exact argvs that `refresh_lock` runs. Pure."""
+        ...
+
+    async def refresh_lock(self, worktree: Path, pins: Sequence[Pin], *, log: Path) -> None:
+        """Resolve in `worktree` after its manifest was re-pinned, taking nothing from a stale cache.
+
+        StepFailed: worth another try (propagation, network); Refused: trying again cannot help.
+        """
+        ...
+
+
+# ── targets ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Needs(msgspec.Struct, frozen=True):
+    """What must be there before a step may start: files at the commit, environment variables, programs."""
+
+    files: tuple[str, ...] = ()
+    credentials: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+
+
+class Strategy(Protocol):
+    """A way to deploy (spec 6.7). `options` were validated by the strategy's own model when the config loaded."""
+
+    name: str
+
+    def needs(self, app: App, target: Target) -> Needs: ...
+
+    def commands(self, app: App, target: Target, commit: str) -> tuple[Argv, ...]:
+        """The exact argvs that `deploy` runs for `commit` (a sha, or a word standing for one not known yet). Pure."""
+        ...
+
+    async def observe(self, app: App, target: Target, commit: Sha) -> Observation:
+        """Does the target say that it runs `commit`? Blind when it cannot say at all (L41)."""
+        ...
+
+    async def deploy(self, app: App, target: Target, commit: Sha, *, log: Path) -> Facts:
+        """Deploy and prove it, bounded. Facts: `verified` (bool), and what the target said.
+
+        StepFailed: known bad; NeedsOperator: it may have happened.
+        """
+        ...
+
+    def run_argv(self, app: App, target: Target, command: Argv) -> Argv | None:
+        """The one argv that runs a post-deploy command there (spec 7.2); None: nowhere to run it (spec 7.4). Pure."""
+        ...
+
+    async def run(self, app: App, target: Target, command: Argv, *, log: Path) -> Facts:
+        """Run a post-deploy command. StepFailed: it said no, or never started; NeedsOperator: never heard of again."""
+        ...
+
+    async def rollback(self, app: App, target: Target, bad: Sha) -> tuple[str, ...]:
+        """Commands, as one would type them, that undo `bad` and are valid now (spec 8.4); empty: none is known."""
+        ...
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """A child process that ended: exit code, and its output (masked; both streams, bounded) for classifying."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class Processes(Protocol):
+    """The one door to child processes: argv lists only, own group, deadline, allow-listed environment, masked output."""
+
+    async def run(
+        self,
+        argv: Argv,
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        credentials: Sequence[str] = (),
+        timeout_seconds: float = 600,
+        log: Path | None = None,
+        stdin: bytes = b"",
+    ) -> Finished:
+        """Run to the end. `env` adds plain variables, `credentials` names secrets to pass on, `log` gets all output.
+
+        Unreachable when the program is missing; StepFailed when the deadline passed (the whole group is dead then).
+        """
+        ...
+
+
+class Credentials(Protocol):
+    """Secrets from the environment, by name; their values never leave the adapters."""
+
+    def has(self, name: str) -> bool: ...
+
+
+class Smoke(Protocol):
+    """The read-only look at a production site (spec 8.1)."""
+
+    async def check(self, app: App) -> SealRecord:
+        """GET everything that the suite of `app` lists. Never raises for a bad site: that is a red seal."""
+        ...
+
+
+class ArtefactShelf(Protocol):
+    """Built files kept by content hash (spec 5.5)."""
+
+    def keep(self, path: Path) -> Artefact:
+        """Copy the file at `path` in; keeping the same bytes twice is one file."""
+        ...
+
+    def lay_out(self, artefacts: Sequence[Artefact], folder: Path) -> tuple[Path, ...]:
+        """Put the files under their names into `folder`, after comparing their hashes; Refused when one is missing."""
+        ...
+
+    def missing(self, artefacts: Sequence[Artefact]) -> tuple[Artefact, ...]: ...
+
+
+# ── the record ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Transaction(Protocol):
+    """One transaction on the record. Reads inside it see one state; everything it writes happens or nothing does."""
+
+    async def task(self, slug: str) -> Task | None: ...
+    async def tasks(self, *, stage: Stage | None = None, limit: int | None = None) -> list[Task]:
+        """Newest first."""
+        ...
+
+    async def count_tasks(self, *, stage: Stage | None = None) -> int: ...
+    async def insert_task(self, task: Task) -> None:
+        """Refused when the slug is taken."""
+        ...
+
+    async def update_task(self, before: Task, after: Task) -> None:
+        """Write the fields that differ, and only those (L29)."""
+        ...
+
+    async def append_move(self, move: Move) -> None: ...
+    async def moves(self, task: str) -> list[Move]: ...
+    async def release(self, slug: str) -> Release | None: ...
+    async def active_release(self) -> Release | None: ...
+    async def releases(self, *, limit: int | None = None) -> list[Release]:
+        """Newest first."""
+        ...
+
+    async def insert_release(self, release: Release) -> None:
+        """Refused, naming the open one, when another release is active (spec 3.1)."""
+        ...
+
+    async def update_release(self, before: Release, after: Release) -> None:
+        """Write what differs; Refused when somebody changed it since `before` was read."""
+        ...
+
+    async def add_check(self, task: str, text: str, *, commit: Sha | None, at: datetime, by: str) -> None:
+        """A line of the task's checks run (spec 7.3)."""
+        ...
+
+    async def checks(self, task: str) -> list[str]: ...
+    async def append_event(self, event: Event) -> Event:
+        """Store `event` and return it with its `id`."""
+        ...
+
+    async def events(self, *, after: int = 0, release: str | None = None, limit: int = 500) -> list[Event]:
+        """Oldest first, with ids greater than `after`."""
+        ...
+
+    async def insert_ship(self, ship: Ship) -> Ship:
+        """Store a confirmed ship and return it with its `id`; Refused when the release has one that is running."""
+        ...
+
+    async def update_ship(self, before: Ship, after: Ship) -> None:
+        """Write what differs; Refused when its state or attempt changed since `before` was read."""
+        ...
+
+    async def ship(self, ship_id: int) -> Ship | None: ...
+    async def latest_ship(self, release: str) -> Ship | None: ...
+    async def running_ships(self) -> list[Ship]: ...
+    async def entries(self, release: str) -> dict[str, Entry]:
+        """The journal of a release, by step key."""
+        ...
+
+    async def put_entry(self, entry: Entry) -> None:
+        """Insert or replace the journal row of (release, key)."""
+        ...
+
+    async def evidence(self, repository: str, commit: Sha, argv: Argv) -> Evidence | None:
+        """The newest evidence of a gate for exactly this commit and command."""
+        ...
+
+    async def add_evidence(self, evidence: Evidence) -> None: ...
+    async def add_seal(self, seal: SealRecord) -> None: ...
+    async def seals(self, release: str) -> list[SealRecord]: ...
+    async def lease_holder(self) -> LeaseHolder | None:
+        """Who holds the train now; None when nobody living does."""
+        ...
+
+    async def setting(self, name: str) -> str | None: ...
+    async def put_setting(self, name: str, value: str) -> None: ...
+
+
+class Lease(Protocol):
+    """The right to run the train, with an epoch that fences every write (spec 6.10, database.md)."""
+
+    def assert_fresh(self) -> None:
+        """Raise LeaseLost when the last successful beat is too old to act on. Cheap; call right before each act."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A write transaction that commits only while this lease is the current one; else LeaseLost."""
+        ...
+
+
+class Records(Protocol):
+    """The database: SQLite or PostgreSQL."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Read and write; commits at the end, rolls back on any exception."""
+        ...
+
+    def reading(self) -> AbstractAsyncContextManager[Transaction]:
+        """Read only; never waits for a writer."""
+        ...
+
+    def lease(self, holder: str) -> AbstractAsyncContextManager[Lease]:
+        """Take the train and keep beating until the end of the block; the block is cancelled when the lease is lost.
+
+        Refused, naming the holder and since when, while another living owner has it.
+        """
+        ...
+
+    async def wait_for_events(self, after: int, timeout_seconds: float) -> bool:
+        """True as soon as there is an event with an id greater than `after` (from any process), False on timeout."""
+        ...
+
+
+class Waits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the train waits for the world, in seconds; every wait is bounded."""
+
+    install_seconds: float = 900
+    install_poll_seconds: float = 3
+    publish_tries: int = 3
+    lock_tries: int = 6
+    backoff_seconds: float = 2
+    gate_seconds: float = 3600
+
+
+class Ports(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a step may touch, handed to it by the engine. `logs`: where the log of this step goes."""
+
+    clock: Clock
+    repositories: Repositories
+    ecosystems: Mapping[str, Ecosystem]
+    strategies: Mapping[str, Strategy]
+    processes: Processes
+    credentials: Credentials
+    smoke: Smoke
+    shelf: ArtefactShelf
+    records: Records
+    scratch: Path
+    log: Path
+    waits: Waits = Waits()
+    satellites_at_once: int = 1
+    lanes_at_once: int = 8
+
+
+def reasons_of_missing(needs: Needs, credentials: Credentials) -> list[Reason]:
+    """Credentials that are needed and not set."""
+    return [
+        Reason(f"{name} is not set", "a step of this train needs it", f"export {name}=… where stationmaster runs")
+        for name in needs.credentials
+        if not credentials.has(name)
+    ]

@@ -1,0 +1,124 @@
+"""The repositories of a team: packages, the hub and the satellites, and how each reaches production.
+
+Values only; `adapters/config.py` reads them from YAML. Cross-reference rules live here, so every face refuses alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NewType
+
+import msgspec
+
+from core.errors import Reason, Refused
+from core.words import nearest
+
+Sha = NewType("Sha", str)
+Argv = tuple[str, ...]
+
+
+class Repository(msgspec.Struct, frozen=True, kw_only=True):
+    """What packages and apps have in common; `url` is anything git can fetch and push."""
+
+    name: str
+    url: str
+    release_branch: str = "release"
+    main_branch: str = "main"
+
+
+class Package(Repository, frozen=True, kw_only=True, tag="package"):
+    """A library repository that is published to the registry of its `ecosystem`."""
+
+    ecosystem: str
+    version_file: str
+    published_as: str = ""
+    release_check: Argv | None = None
+    tag: str = "v{version}"
+
+    @property
+    def distribution(self) -> str:
+        """The name in the package registry."""
+        return self.published_as or self.name
+
+    def tag_for(self, version: str) -> str:
+        """The git tag that follows the publication of `version`."""
+        return self.tag.format(version=version)
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an app runs: a strategy of `adapters/deploys` and its options, as its own model validated them.
+
+    `revision_path`: path below `smoke_url` whose answer names the commit that serves (L41); None: it cannot say.
+    """
+
+    strategy: str
+    options: Mapping[str, object] = {}
+    smoke_url: str | None = None
+    revision_path: str | None = None
+
+
+class App(Repository, frozen=True, kw_only=True, tag="app"):
+    """A deployed repository; without `prod_deploy` its main advances and nothing is deployed (spec 6.7)."""
+
+    hub: bool = False
+    emoji: str = "📦"
+    test_cmd: Argv | None = None
+    qa_deploy: Target | None = None
+    prod_deploy: Target | None = None
+    production_url: str | None = None
+
+    @property
+    def base_url(self) -> str | None:
+        """The one source of the production address (spec 8.5)."""
+        return (self.prod_deploy.smoke_url if self.prod_deploy else None) or self.production_url
+
+
+class Registry(msgspec.Struct, frozen=True):
+    """Every repository that may ride a train, by name, in the order of the file."""
+
+    packages: Mapping[str, Package]
+    apps: Mapping[str, App]
+
+    @property
+    def repositories(self) -> dict[str, Package | App]:
+        """Packages, then apps."""
+        return {**self.packages, **self.apps}
+
+    def repository(self, name: str) -> Package | App:
+        """The registered repository `name`; Refused names the nearest one."""
+        found = self.repositories.get(name)
+        if found is None:
+            raise Refused(*unknown("repository", name, self.repositories))
+        return found
+
+    def app(self, name: str) -> App:
+        """The registered app `name`; a package or an unknown name is refused."""
+        if name not in self.apps:
+            raise Refused(*unknown("app", name, self.apps))
+        return self.apps[name]
+
+    def problems(self) -> list[Reason]:
+        """Cross-reference rules: one hub at the most, one name per repository, one production address per app."""
+        found: list[Reason] = []
+        hubs = [app.name for app in self.apps.values() if app.hub]
+        if len(hubs) > 1:
+            found.append(
+                Reason("two hubs", f"{', '.join(hubs)} all say `hub: true`", "keep one; the rest are satellites")
+            )
+        found += [
+            Reason(f"{name} is a package and an app", "", "rename one of them")
+            for name in self.packages.keys() & self.apps.keys()
+        ]
+        for app in self.apps.values():
+            smoke = app.prod_deploy.smoke_url if app.prod_deploy else None
+            if smoke and app.production_url and smoke.rstrip("/") != app.production_url.rstrip("/"):
+                why = f"prod_deploy.smoke_url is {smoke}, production_url is {app.production_url}"
+                found.append(Reason(f"{app.name} has two production addresses", why, "keep one of the two"))
+        return found
+
+
+def unknown(kind: str, name: str, known: Mapping[str, object]) -> tuple[str, str, str]:
+    """What, why and next for a name that is not registered."""
+    guess = nearest(name, known)
+    next_ = f"did you mean {guess}?" if guess else f"known: {', '.join(known) or 'none'}"
+    return f"unknown {kind} {name!r}", "it is not in the registry", next_
