@@ -93,7 +93,7 @@ class Repositories(Protocol):
 
 
 class Dependency(msgspec.Struct, frozen=True):
-    """One dependency in a manifest. `by_reference`: taken from a branch, commit or path. `locked`: version in the lock."""
+    """One dependency in a manifest. `by_reference`: from a branch, commit or path. `locked`: version in the lock."""
 
     name: str
     by_reference: bool
@@ -101,7 +101,7 @@ class Dependency(msgspec.Struct, frozen=True):
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """What the registry says of one version: file name → sha256 (hex); empty: not listed. `owner`: whose it seems to be."""
+    """What the registry says of a version: file name → sha256 (hex), empty when not listed; whose it seems to be."""
 
     files: Mapping[str, str] = {}
     yanked: bool = False
@@ -160,7 +160,7 @@ class Ecosystem(Protocol):
     async def build(
         self, package: Package, worktree: Path, out: Path, *, epoch: int, log: Path
     ) -> tuple[Artefact, ...]:
-        """Build reproducibly from a clean worktree into `out`. StepFailed when the build fails."""
+        """Build reproducibly from a clean worktree into `out`; StepFailed when it fails."""
         ...
 
     async def listing(self, package: Package, version: str) -> Listing:
@@ -176,7 +176,7 @@ class Ecosystem(Protocol):
         ...
 
     async def publish(self, package: Package, files: Sequence[Path], *, log: Path) -> None:
-        """Push `files`. StepFailed: maybe worth another try after a look; Refused: never (taken, yanked, not allowed)."""
+        """Push `files`. StepFailed: look, then maybe try again; Refused: never (taken, yanked, not allowed)."""
         ...
 
     def lock_commands(self, pins: Sequence[Pin]) -> tuple[Argv, ...]:
@@ -246,7 +246,7 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 class Processes(Protocol):
-    """The one door to child processes: argv lists only, own group, deadline, allow-listed environment, masked output."""
+    """The one door to children: argv lists only, own group, deadline, allow-listed environment, masked output."""
 
     async def run(
         self,

@@ -1,0 +1,39 @@
+"""Secrets from the environment: handed to children by name, masked everywhere else, never shown (spec 9.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MASK = "••••"
+_SHORTEST = 6  # masking shorter values would punch holes into ordinary words
+
+
+class Secrets:
+    """The values of the credentials that the configuration names, as they were when the process started."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = {name: value for name, value in values.items() if value}
+        # Longest first, so that a secret that contains another is masked whole.
+        self._texts = sorted({v for v in self._values.values() if len(v) >= _SHORTEST}, key=len, reverse=True)
+
+    def __repr__(self) -> str:
+        return f"Secrets({', '.join(f'{name}={MASK}' for name in sorted(self._values))})"
+
+    def has(self, name: str) -> bool:
+        """True when the environment had a value that is not blank."""
+        return name in self._values
+
+    def reveal(self, name: str) -> str:
+        """The value, for the one place that needs it; KeyError when it is not set."""
+        return self._values[name]
+
+    def mask(self, text: str) -> str:
+        """`text` with every known secret replaced."""
+        for secret in self._texts:
+            text = text.replace(secret, MASK)
+        return text
+
+    @property
+    def longest(self) -> int:
+        """Length of the longest secret, for whoever masks a stream piece by piece."""
+        return len(self._texts[0]) if self._texts else 0
