@@ -1,0 +1,213 @@
+"""The laws that every package registry and its tools obey, whatever the language (design 1, spec 5.5, 6.4, 6.5).
+
+A test module subclasses `EcosystemContract` as `TestSomething` and gives it a `world` fixture.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from core.errors import Refused, StepFailed, Unreachable
+from core.ports import Ecosystem, Pin
+from core.registry import Argv, Package
+from core.releases import Artefact
+
+EPOCH = 1_700_000_000
+PATIENCE_SECONDS = 10
+
+
+@dataclass
+class RegistryWorld:
+    """A real tool and an empty loopback registry.
+
+    `package`: nothing of it is published yet. `spawned`: every argv that a child was started with, in order.
+    `write_package(folder, version, body)`: its source in a new folder; another body makes other bytes.
+    `write_consumer(folder)`: a consumer (manifest, and whatever else its tool wants) that takes it from a branch.
+    `go_dark()`: the registry refuses every connection from now on.
+    """
+
+    ecosystem: Ecosystem
+    package: Package
+    spawned: list[Argv]
+    write_package: Callable[[Path, str, str], None]
+    write_consumer: Callable[[Path], None]
+    go_dark: Callable[[], Awaitable[None]]
+    tmp: Path
+
+    @property
+    def log(self) -> Path:
+        """Where the children's output goes."""
+        return self.tmp / "child.log"
+
+    async def build(self, version: str, body: str = "first", *, place: str = "one") -> list[Path]:
+        """Build a version in folders of its own; returns the files, in the order of the artefacts."""
+        source, out = self.tmp / f"{place}-{version}-{body}", self.tmp / f"{place}-{version}-{body}-out"
+        source.mkdir()
+        out.mkdir()
+        self.write_package(source, version, body)
+        artefacts = await self.ecosystem.build(self.package, source, out, epoch=EPOCH, log=self.log)
+        assert artefacts and all(_is_true(out, artefact) for artefact in artefacts)
+        return [out / artefact.filename for artefact in artefacts]
+
+    async def publish(self, version: str, body: str = "first") -> list[Path]:
+        """Build and publish a version, and wait until it can be installed."""
+        files = await self.build(version, body)
+        await self.ecosystem.publish(self.package, files, log=self.log)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await self.ecosystem.is_installable(self.package, version):
+                await asyncio.sleep(0.02)
+        return files
+
+    def consumer(self) -> Path:
+        """A new folder with a consumer that takes the package from a branch."""
+        folder = self.tmp / "consumer"
+        folder.mkdir()
+        self.write_consumer(folder)
+        return folder
+
+    def repin(self, folder: Path, version: str) -> Pin:
+        """Re-pin the consumer in `folder` to `version`."""
+        pin = Pin(self.package.name, self.ecosystem.name, self.package.distribution, version)
+        manifest = folder / self.ecosystem.manifest
+        manifest.write_bytes(self.ecosystem.repinned(manifest.read_bytes(), [pin]))
+        return pin
+
+
+def sha256(path: Path) -> str:
+    """The hash that a listing shows for the file at `path`."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def hashes(files: list[Path]) -> dict[str, str]:
+    """File name → sha256, as in a listing."""
+    return {path.name: sha256(path) for path in files}
+
+
+class EcosystemContract:
+    """Subclass me, and override `world`."""
+
+    @pytest.fixture
+    def world(self) -> RegistryWorld:
+        """The registry under test."""
+        raise NotImplementedError
+
+    async def test_what_was_published_is_listed_with_our_hashes_and_can_be_installed(self, world: RegistryWorld):
+        files = await world.publish("1.0.0")
+        listing = await world.ecosystem.listing(world.package, "1.0.0")
+        assert listing.files == hashes(files)
+        assert not listing.yanked
+        assert await world.ecosystem.is_installable(world.package, "1.0.0")
+
+    async def test_a_number_nobody_published_is_neither_listed_nor_installable(self, world: RegistryWorld):
+        await self._expect_absent(world, "2.0.0")  # a name that nobody has
+        await world.publish("1.0.0")
+        await self._expect_absent(world, "2.0.0")  # a name without this version
+
+    async def test_publishing_the_same_bytes_again_is_success(self, world: RegistryWorld):
+        files = await world.publish("1.0.0")
+        await world.ecosystem.publish(world.package, files, log=world.log)
+        assert (await world.ecosystem.listing(world.package, "1.0.0")).files == hashes(files)
+
+    async def test_other_bytes_at_our_number_are_refused_and_the_first_ones_stay(self, world: RegistryWorld):
+        files = await world.publish("1.0.0")
+        others = await world.build("1.0.0", "second")
+        assert hashes(others) != hashes(files)
+        with pytest.raises(Refused):
+            await world.ecosystem.publish(world.package, others, log=world.log)
+        assert (await world.ecosystem.listing(world.package, "1.0.0")).files == hashes(files)
+
+    async def test_a_registry_that_does_not_answer_is_cannot_tell_and_never_not_published(self, world: RegistryWorld):
+        files = await world.build("1.0.0")
+        await world.go_dark()
+        with pytest.raises(Unreachable):
+            await world.ecosystem.listing(world.package, "1.0.0")
+        with pytest.raises(Unreachable):
+            await world.ecosystem.is_installable(world.package, "1.0.0")
+        with pytest.raises((StepFailed, Unreachable)):
+            await world.ecosystem.publish(world.package, files, log=world.log)
+
+    async def test_two_builds_of_one_commit_have_the_same_bytes(self, world: RegistryWorld):
+        first, again = await world.build("1.0.0", place="here"), await world.build("1.0.0", place="elsewhere")
+        assert hashes(first) == hashes(again)
+
+    async def test_what_is_shown_is_what_runs(self, world: RegistryWorld):
+        files = await world.build("1.0.0")
+        world.spawned.clear()
+        await world.ecosystem.publish(world.package, files, log=world.log)
+        assert tuple(world.spawned) == world.ecosystem.publish_commands(world.package, files)
+        await world.publish("1.1.0")
+        folder = world.consumer()
+        pins = [world.repin(folder, "1.1.0")]
+        world.spawned.clear()
+        await world.ecosystem.refresh_lock(folder, pins, log=world.log)
+        assert tuple(world.spawned) == world.ecosystem.lock_commands(pins)
+
+    async def test_a_consumer_on_a_branch_says_so(self, world: RegistryWorld):
+        assert self._dependency(world, world.consumer()) == (True, None)
+
+    async def test_repinning_twice_is_repinning_once(self, world: RegistryWorld):
+        folder = world.consumer()
+        world.repin(folder, "1.0.0")
+        once = (folder / world.ecosystem.manifest).read_bytes()
+        world.repin(folder, "1.0.0")
+        assert (folder / world.ecosystem.manifest).read_bytes() == once
+
+    async def test_a_pin_for_something_the_consumer_does_not_use_is_refused(self, world: RegistryWorld):
+        manifest = (world.consumer() / world.ecosystem.manifest).read_bytes()
+        with pytest.raises(Refused):
+            world.ecosystem.repinned(manifest, [Pin("stranger", world.ecosystem.name, "stranger", "1.0.0")])
+
+    async def test_the_lock_says_the_exact_version_after_a_repin(self, world: RegistryWorld):
+        await world.publish("1.0.0")
+        await world.publish("1.1.0")
+        folder = world.consumer()
+        pins = [world.repin(folder, "1.0.0")]
+        await world.ecosystem.refresh_lock(folder, pins, log=world.log)
+        locked = world.ecosystem.locked_versions((folder / world.ecosystem.lock).read_bytes())
+        assert locked[world.package.distribution] == "1.0.0"
+        assert self._dependency(world, folder) == (False, "1.0.0")
+
+    async def test_a_lock_before_the_version_is_visible_is_worth_another_try(self, world: RegistryWorld):
+        await world.publish("1.0.0")
+        folder = world.consumer()
+        pins = [world.repin(folder, "1.1.0")]
+        with pytest.raises(StepFailed):
+            await world.ecosystem.refresh_lock(folder, pins, log=world.log)
+        await world.publish("1.1.0")
+        await world.ecosystem.refresh_lock(folder, pins, log=world.log)
+        assert self._dependency(world, folder) == (False, "1.1.0")
+
+    async def test_a_lock_without_the_registry_is_worth_another_try(self, world: RegistryWorld):
+        folder = world.consumer()
+        pins = [world.repin(folder, "1.0.0")]
+        await world.go_dark()
+        with pytest.raises((StepFailed, Unreachable)):
+            await world.ecosystem.refresh_lock(folder, pins, log=world.log)
+
+    async def test_versions_sort_as_versions(self, world: RegistryWorld):
+        numbers = ["1.10.0", "1.9.0", "2.0.0", "1.9.10"]
+        key = cast("Callable[[str], tuple[int, ...]]", world.ecosystem.version_key)  # the port: its keys compare
+        assert sorted(numbers, key=key) == ["1.9.0", "1.9.10", "1.10.0", "2.0.0"]
+
+    async def _expect_absent(self, world: RegistryWorld, version: str) -> None:
+        assert not (await world.ecosystem.listing(world.package, version)).files
+        assert not await world.ecosystem.is_installable(world.package, version)
+
+    def _dependency(self, world: RegistryWorld, folder: Path) -> tuple[bool, str | None]:
+        """(by reference, locked version) of the package in the consumer in `folder`."""
+        paths = {name: folder / name for name in world.ecosystem.dependency_files(None)}
+        files = {name: path.read_bytes() if path.exists() else None for name, path in paths.items()}
+        [found] = [d for d in world.ecosystem.dependencies(files) if d.name == world.package.distribution]
+        return found.by_reference, found.locked
+
+
+def _is_true(folder: Path, artefact: Artefact) -> bool:
+    path = folder / artefact.filename
+    return (artefact.sha256, artefact.size) == (sha256(path), path.stat().st_size)
