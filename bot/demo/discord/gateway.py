@@ -1,0 +1,175 @@
+"""The WebSocket gateway: HELLO, IDENTIFY, READY, GUILD_CREATE, heartbeats, and RESUME with replay of what was missed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+
+from aiohttp import WSMsgType, web
+
+from bot.demo.discord.guild import Guild
+from bot.demo.discord.protocol import Payload, snowflake
+
+_PRIVILEGED_INTENTS = 1 << 1 | 1 << 8 | 1 << 15
+_MESSAGE_INTENT = 1 << 9
+_HEARTBEAT_MS = 41_250
+_SENDS_PER_MINUTE = 120
+
+
+class Session:
+    """Everything ever dispatched to one identified client, so that it can be replayed."""
+
+    def __init__(self, intents: int) -> None:
+        self.id = snowflake()
+        self.intents = intents
+        self.frames: list[str] = []
+        self.news = asyncio.Event()
+        self.socket: web.WebSocketResponse | None = None
+
+    def add(self, event: str, payload: Payload) -> None:
+        """Queue one dispatch."""
+        self.frames.append(json.dumps({"op": 0, "t": event, "s": len(self.frames) + 1, "d": payload}))
+        self.news.set()
+
+    async def deliver(self, socket: web.WebSocketResponse, sequence: int) -> None:
+        """Send what comes after `sequence`, for as long as the socket lives."""
+        while not socket.closed:
+            while sequence < len(self.frames):
+                await socket.send_str(self.frames[sequence])
+                sequence += 1
+            self.news.clear()
+            await self.news.wait()
+
+
+class Gateway:
+    """All sessions of the bot."""
+
+    def __init__(self, guild: Guild, token: str) -> None:
+        self._guild = guild
+        self._token = token
+        self._sessions: dict[str, Session] = {}
+        self._sockets: set[web.WebSocketResponse] = set()
+        self.is_down = False
+        guild.listeners.append(self._hear)
+
+    def dispatch(self, event: str, payload: Payload) -> None:
+        """Send an event to every session that asked for its kind, now or after it resumes."""
+        for session in self._sessions.values():
+            if not event.startswith("MESSAGE_") or session.intents & _MESSAGE_INTENT:
+                session.add(event, payload)
+
+    async def close_all(self, code: int) -> None:
+        """Close every socket; the sessions can be resumed."""
+        await asyncio.gather(*(socket.close(code=code) for socket in list(self._sockets)))
+
+    def forget_sessions(self) -> None:
+        """Make every RESUME fail, as Discord does after a longer break."""
+        self._sessions.clear()
+
+    async def connect(self, request: web.Request) -> web.StreamResponse:
+        """Serve one client until its socket closes."""
+        if self.is_down:
+            return web.Response(status=503)
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self._sockets.add(socket)
+        pump: asyncio.Task[None] | None = None
+        try:
+            await _send(socket, 10, {"heartbeat_interval": _HEARTBEAT_MS})
+            recent: deque[float] = deque(maxlen=_SENDS_PER_MINUTE)
+            async for frame in socket:
+                if frame.type is not WSMsgType.TEXT:
+                    continue
+                if len(recent) == _SENDS_PER_MINUTE and time.monotonic() - recent[0] < 60:
+                    await socket.close(code=4008)
+                    break
+                recent.append(time.monotonic())
+                started = await self._answer(socket, json.loads(frame.data))
+                if started is not None:
+                    session, sequence = started
+                    pump = asyncio.create_task(session.deliver(socket, sequence), name=f"gateway {session.id}")
+        finally:
+            self._sockets.discard(socket)
+            if pump:
+                pump.cancel()
+                await asyncio.gather(pump, return_exceptions=True)
+            if socket.close_code in (1000, 1001):  # the client said goodbye, so it will not resume
+                self._sessions = {key: each for key, each in self._sessions.items() if each.socket is not socket}
+        return socket
+
+    async def _answer(self, socket: web.WebSocketResponse, frame: Payload) -> tuple[Session, int] | None:
+        match frame["op"], frame.get("d"):
+            case 1, _:
+                await _send(socket, 11, None)
+            case 2, wish:
+                return await self._identify(socket, wish)
+            case 6, wish:
+                return await self._resume(socket, wish)
+            case 8, wish:
+                members = [self._guild.member(user_id) for user_id in self._guild.users]
+                chunk = {"guild_id": self._guild.id, "members": members, "chunk_index": 0, "chunk_count": 1}
+                self.dispatch("GUILD_MEMBERS_CHUNK", chunk | {"nonce": wish.get("nonce"), "not_found": []})
+            case _:
+                pass
+        return None
+
+    async def _identify(self, socket: web.WebSocketResponse, wish: Payload) -> tuple[Session, int] | None:
+        if wish["token"] != self._token or wish["intents"] & _PRIVILEGED_INTENTS:
+            await socket.close(code=4004 if wish["token"] != self._token else 4014)
+            return None
+        dead = [each.id for each in self._sessions.values() if each.socket is None or each.socket.closed]
+        for session_id in dead:
+            del self._sessions[session_id]
+        session = Session(wish["intents"])
+        self._sessions[session.id], session.socket = session, socket
+        session.add("READY", self._ready(session))
+        session.add("GUILD_CREATE", self._guild_create())
+        return session, 0
+
+    async def _resume(self, socket: web.WebSocketResponse, wish: Payload) -> tuple[Session, int] | None:
+        session = self._sessions.get(wish["session_id"])
+        if session is None or wish["token"] != self._token or wish["seq"] > len(session.frames):
+            await _send(socket, 9, False)
+            return None
+        session.socket = socket
+        session.add("RESUMED", {})
+        return session, wish["seq"]
+
+    def _hear(self, event: str, payload: Payload, only_to: str | None) -> None:
+        if only_to is None and event.isupper():
+            self.dispatch(event, payload)
+
+    def _ready(self, session: Session) -> Payload:
+        return {
+            "v": 10,
+            "user": self._guild.user(self._guild.bot_id) | {"verified": True, "mfa_enabled": False},
+            "guilds": [{"id": self._guild.id, "unavailable": True}],
+            "session_id": session.id,
+            "resume_gateway_url": self._guild.base_url.replace("http", "ws", 1) + "/gateway",
+            "application": {"id": self._guild.bot_id, "flags": 0},
+        }
+
+    def _guild_create(self) -> Payload:
+        guild = self._guild
+        channels = list(guild.channels.values())
+        alive = [each for each in channels if each["type"] == 11 and not each["thread_metadata"]["archived"]]
+        return {
+            "id": guild.id,
+            "name": guild.seed.name,
+            "owner_id": next(iter(guild.people.values())).id,
+            "member_count": len(guild.users),
+            "roles": guild.roles(),
+            "channels": [channel for channel in channels if channel["type"] != 11],
+            "threads": alive,
+            "members": [guild.member(guild.bot_id)],  # without the members intent Discord sends no others
+            "unavailable": False,
+            "large": False,
+            "preferred_locale": "en-US",
+            **{key: list[object]() for key in ("emojis", "stickers", "features", "presences", "voice_states")},
+        }
+
+
+async def _send(socket: web.WebSocketResponse, op: int, payload: object) -> None:
+    await socket.send_str(json.dumps({"op": op, "d": payload, "s": None, "t": None}))

@@ -1,0 +1,295 @@
+"""The guild: people, roles, channels, threads, messages and commands, as Discord's own objects.
+
+Every change is appended to a file before it is answered, so that killing the process loses nothing, and then told to
+the listeners (gateway, people's page, transcript). Who may see and do what is answered here too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.demo.discord.protocol import EPHEMERAL, ApiError, Payload, Permission, Upload, now, snowflake
+
+Listener = Callable[[str, Payload, str | None], None]
+"""Hears an event by its gateway name, its payload, and the only person who may see it (None: everybody)."""
+
+_FIRST_ID = 1_100_000_000_000_000_000
+_NOWHERE = "http://attachments.invalid"  # stands for the base URL in the file: the port changes at every start
+_JOINED = "2026-01-05T09:00:00+00:00"
+_ROLE_LOOK: Payload = {
+    "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
+    "color": 0,
+    "hoist": False,
+    "icon": None,
+    "unicode_emoji": None,
+    "position": 1,
+    "mentionable": True,
+    "flags": 0,
+}
+
+
+@dataclass(frozen=True)
+class Someone:
+    """A person of the guild (or the bot): key is how tests and the page name them."""
+
+    id: str
+    key: str
+    name: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GuildSeed:
+    """What the guild consists of before anybody says anything; ids are derived from the order and never change."""
+
+    name: str = "Train Yard"
+    channels: tuple[str, ...] = ("releases", "elsewhere")
+    roles: tuple[str, ...] = ("operator", "agent", "reviewer")
+    people: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+        ("operator", "Olive", ("operator",)),
+        ("second", "Otto", ("operator",)),
+        ("agent", "Ada", ("agent",)),
+        ("reviewer", "Rex", ("reviewer",)),
+        ("stranger", "Sam", ()),
+    )
+    bot_permissions: int = 2252109051448320
+
+
+class Guild:
+    """All state of the loopback Discord."""
+
+    def __init__(self, seed: GuildSeed, state_dir: Path) -> None:
+        self.seed = seed
+        self.id, self.bot_id, self.bot_role_id = (str(_FIRST_ID + n) for n in (1, 2, 3))
+        self.role_ids = {name: str(_FIRST_ID + 100 + n) for n, name in enumerate(seed.roles)}
+        everyone = [Someone(str(_FIRST_ID + 200 + n), *row) for n, row in enumerate(seed.people)]
+        self.people = {someone.key: someone for someone in everyone}
+        self.users = {someone.id: someone for someone in everyone}
+        self.users[self.bot_id] = Someone(self.bot_id, "stationmaster", "Stationmaster", ())
+        self.listeners: list[Listener] = []
+        self.base_url = _NOWHERE
+        self.ephemeral_to: dict[str, str] = {}
+        self.channels: dict[str, Payload] = {}
+        self.messages: dict[str, Payload] = {}
+        self.commands: dict[str, list[Payload]] = {}
+        self.pinned_at: dict[str, str] = {}
+        self._files = state_dir / "attachments"
+        self._journal = state_dir / "discord.jsonl"
+
+    def open(self, base_url: str) -> None:
+        """Replay what an earlier process wrote; a line torn by a kill was never answered and is cut off."""
+        self.base_url = base_url
+        self._files.mkdir(parents=True, exist_ok=True)
+        for number, name in enumerate(self.seed.channels):
+            self.channels[str(_FIRST_ID + 300 + number)] = self._channel(str(_FIRST_ID + 300 + number), name, number)
+        written = self._journal.read_bytes() if self._journal.exists() else b""
+        whole = written[: written.rfind(b"\n") + 1]
+        if whole != written:
+            os.truncate(self._journal, len(whole))
+        for line in whole.decode().replace(_NOWHERE, base_url).splitlines():
+            self._apply(*json.loads(line))
+
+    # --- changes, each durable before anybody hears of it ---
+
+    def put(self, table: str, key: str, value: object) -> None:
+        """Store one object (None deletes it) in channels, messages, commands or pinned_at."""
+        line = json.dumps([table, key, value]).replace(self.base_url, _NOWHERE) + "\n"
+        with self._journal.open("a", encoding="utf-8") as journal:
+            journal.write(line)
+        self._apply(table, key, value)
+
+    def emit(self, event: str, payload: Payload, only_to: str | None = None) -> None:
+        """Tell every listener."""
+        for listener in self.listeners:
+            listener(event, payload, only_to)
+
+    def post(self, message: Payload, only_to: str | None = None) -> None:
+        """Publish a new message; an ephemeral one is kept in memory only, as it is gone after a reload anyway."""
+        self._store_message(message, only_to)
+        if "thread" not in message and (thread := self.channels[message["channel_id"]])["type"] == 11:
+            counts = {key: thread[key] + 1 for key in ("message_count", "total_message_sent")}
+            self.put("channels", thread["id"], thread | counts | {"last_message_id": message["id"]})
+        self.emit("MESSAGE_CREATE", message, only_to)
+
+    def rewrite(self, message: Payload) -> None:
+        """Publish a changed message."""
+        only_to = self.ephemeral_to.get(message["id"])
+        self._store_message(message, only_to)
+        self.emit("MESSAGE_UPDATE", message, only_to)
+
+    def remove_message(self, message_id: str) -> None:
+        """Delete a message, as its author or a moderator would."""
+        message = self.messages[message_id]
+        only_to = self.ephemeral_to.pop(message_id, None)
+        self.put("messages", message_id, None)
+        gone = {"id": message_id, "channel_id": message["channel_id"], "guild_id": self.id}
+        self.emit("MESSAGE_DELETE", gone, only_to)
+
+    def remove_channel(self, channel_id: str) -> None:
+        """Delete a thread or channel with all that is in it."""
+        channel = self.channels[channel_id]
+        for message in self.messages_in(channel_id):
+            self.put("messages", message["id"], None)
+        self.put("channels", channel_id, None)
+        self.emit("THREAD_DELETE" if channel["type"] == 11 else "CHANNEL_DELETE", channel)
+
+    def create_thread(self, parent_id: str, body: Payload, thread_id: str | None = None) -> Payload:
+        """Open a thread of the bot; on a message, thread_id is that message's id."""
+        thread: Payload = {
+            "id": thread_id or snowflake(),
+            "type": 11,
+            "guild_id": self.id,
+            "parent_id": parent_id,
+            "owner_id": self.bot_id,
+            "name": body["name"],
+            "last_message_id": None,
+            "flags": 0,
+            "rate_limit_per_user": body.get("rate_limit_per_user") or 0,
+            "message_count": 0,
+            "member_count": 1,
+            "total_message_sent": 0,
+            "thread_metadata": {
+                "archived": False,
+                "locked": False,
+                "auto_archive_duration": body.get("auto_archive_duration") or 1440,
+                "archive_timestamp": now(),
+                "create_timestamp": now(),
+            },
+        }
+        self.put("channels", thread["id"], thread)
+        self.emit("THREAD_CREATE", thread | {"newly_created": True})
+        return thread
+
+    def change_channel(self, channel_id: str, changes: Payload) -> Payload:
+        """Change fields of a channel or (also archived and locked) of a thread."""
+        channel = self.channels[channel_id]
+        is_thread = channel["type"] == 11
+        if is_thread:
+            inner = {key: changes.pop(key) for key in ("archived", "locked", "auto_archive_duration") if key in changes}
+            if "archived" in inner:
+                inner["archive_timestamp"] = now()
+            changes["thread_metadata"] = channel["thread_metadata"] | inner
+        self.put("channels", channel_id, channel | changes)
+        self.emit("THREAD_UPDATE" if is_thread else "CHANNEL_UPDATE", self.channels[channel_id])
+        return self.channels[channel_id]
+
+    def keep_file(self, upload: Upload) -> Payload:
+        """Store an uploaded file and return what is known about it; its URL works as long as the state exists."""
+        file_id, name = snowflake(), Path(upload.filename).name
+        (self._files / file_id).mkdir()
+        (self._files / file_id / name).write_bytes(upload.content)
+        url = f"{self.base_url}/attachments/{file_id}/{name}"
+        facts = {"content_type": upload.content_type, "url": url, "proxy_url": url}
+        return {"id": file_id, "filename": name, "size": len(upload.content), **facts}
+
+    def file(self, file_id: str, name: str) -> Path:
+        """Where an uploaded file lies; raises a 404 ApiError."""
+        path = self._files / Path(file_id).name / Path(name).name
+        if not path.is_file():
+            raise ApiError(404, 0, "404: Not Found")
+        return path
+
+    # --- questions ---
+
+    def channel(self, channel_id: str) -> Payload:
+        """A channel or thread; raises 10003."""
+        if channel_id not in self.channels:
+            raise ApiError(404, 10003, "Unknown Channel")
+        return self.channels[channel_id]
+
+    def message(self, channel_id: str, message_id: str) -> Payload:
+        """A message of a channel; raises 10008."""
+        found = self.messages.get(message_id)
+        if found is None or found["channel_id"] != channel_id:
+            raise ApiError(404, 10008, "Unknown Message")
+        return found
+
+    def messages_in(self, channel_id: str, person_id: str | None = None) -> list[Payload]:
+        """Messages of a channel, oldest first: for the bot without ephemeral ones, for a person with their own."""
+        there = [each for each in self.messages.values() if each["channel_id"] == channel_id]
+        visible = [each for each in there if self.ephemeral_to.get(each["id"]) in (None, person_id)]
+        return sorted(visible, key=lambda message: int(message["id"]))
+
+    def user(self, user_id: str) -> Payload:
+        """A user object."""
+        someone = self.users[user_id]
+        nothing = dict.fromkeys(("avatar", "banner", "accent_color", "avatar_decoration_data", "collectibles"))
+        names = {"id": someone.id, "username": someone.key, "global_name": someone.name, "discriminator": "0"}
+        flags = {"public_flags": 0, "flags": 0, "bot": user_id == self.bot_id, "primary_guild": None}
+        return {**names, **nothing, **flags}
+
+    def member(self, user_id: str) -> Payload:
+        """A member object: role ids, not roles."""
+        roles = [self.bot_role_id] if user_id == self.bot_id else [self.role_ids[r] for r in self.users[user_id].roles]
+        nothing = dict.fromkeys(("avatar", "banner", "communication_disabled_until", "nick", "premium_since"))
+        switches = {"flags": 0, "pending": False, "mute": False, "deaf": False}
+        return {"user": self.user(user_id), "roles": roles, "joined_at": _JOINED, **nothing, **switches}
+
+    def roles(self) -> list[Payload]:
+        """All role objects; @everyone has the guild's id and no rights, so that the bot has exactly its own."""
+        rows = [(self.id, "@everyone", 0), (self.bot_role_id, "Stationmaster", self.seed.bot_permissions)]
+        rows += [(role_id, name, self.role_permissions(name)) for name, role_id in self.role_ids.items()]
+        return [
+            {"id": i, "name": n, "permissions": str(p), "managed": n == "Stationmaster", **_ROLE_LOOK}
+            for i, n, p in rows
+        ]
+
+    def role_permissions(self, role: str) -> int:
+        """Everybody may look and talk; operators manage the guild (so they see commands hidden from the others)."""
+        talk = Permission.VIEW_CHANNEL | Permission.SEND_MESSAGES | Permission.READ_MESSAGE_HISTORY
+        return int(talk | (Permission.MANAGE_GUILD if role == "operator" else 0))
+
+    def person_permissions(self, person_id: str) -> int:
+        """The permission bits a person has."""
+        bits = self.role_permissions("")
+        for role in self.users[person_id].roles:
+            bits |= self.role_permissions(role)
+        return bits
+
+    def bot_permissions(self, channel_id: str) -> int:
+        """The permission bits the bot has in a channel, or in a thread through its parent."""
+        channel = self.channel(channel_id)
+        overwrites = self.channels[channel["parent_id"]] if channel["type"] == 11 else channel
+        bits = self.seed.bot_permissions
+        for overwrite in overwrites["permission_overwrites"]:
+            bits = bits & ~int(overwrite["deny"]) | int(overwrite["allow"])
+        return bits
+
+    def set_bot_permissions(self, channel_id: str, bits: int) -> None:
+        """Give the bot exactly these permissions in a channel."""
+        exactly = {"id": self.bot_role_id, "type": 0, "allow": str(bits), "deny": str(~bits & (1 << 53) - 1)}
+        self.change_channel(channel_id, {"permission_overwrites": [exactly]})
+
+    def demand(self, channel_id: str, *needed: Permission) -> None:
+        """Raise 50001 when the bot cannot see the channel, 50013 when it lacks one of these permissions."""
+        bits = self.bot_permissions(channel_id)
+        if not bits & Permission.VIEW_CHANNEL:
+            raise ApiError(403, 50001, "Missing Access")
+        if any(not bits & permission for permission in needed):
+            raise ApiError(403, 50013, "Missing Permissions")
+
+    # --- private ---
+
+    def _apply(self, table: str, key: str, value: object) -> None:
+        rows: dict[str, object] = getattr(self, table)
+        if value is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = value
+
+    def _store_message(self, message: Payload, only_to: str | None) -> None:
+        if message["flags"] & EPHEMERAL and only_to is not None:
+            self.ephemeral_to[message["id"]] = only_to
+            self.messages[message["id"]] = message
+        else:
+            self.put("messages", message["id"], message)
+
+    def _channel(self, channel_id: str, name: str, position: int) -> Payload:
+        nothing: Mapping[str, None] = dict.fromkeys(("topic", "last_message_id", "parent_id"))
+        numbers = {"type": 0, "position": position, "flags": 0, "rate_limit_per_user": 0}
+        rest = {"nsfw": False, "permission_overwrites": list[Payload]()}
+        return {"id": channel_id, "guild_id": self.id, "name": name, **numbers, **nothing, **rest}

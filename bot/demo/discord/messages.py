@@ -1,0 +1,154 @@
+"""Turns a request body into the message object Discord would store: component ids, attachments, embeds, real pings."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from bot.demo.discord.guild import Guild
+from bot.demo.discord.protocol import Payload, Permission, Upload, now, snowflake
+
+_FILLED_IN: Mapping[int, Payload] = {
+    3: {"min_values": 1, "max_values": 1},
+    11: {"description": None, "spoiler": False},
+    13: {"name": None, "size": None, "spoiler": False},
+    14: {"spacing": 1, "divider": True},
+    17: {"accent_color": None, "spoiler": False},
+}
+
+
+def new_message(guild: Guild, channel_id: str, body: Payload, files: Mapping[int, Upload]) -> Payload:
+    """A message of the bot made from a create request."""
+    blank: Payload = {
+        "id": snowflake(),
+        "channel_id": channel_id,
+        "type": 0,
+        "author": guild.user(guild.bot_id),
+        "content": "",
+        "timestamp": now(),
+        "edited_timestamp": None,
+        "flags": 0,
+        "pinned": False,
+        "tts": False,
+        "application_id": guild.bot_id,
+    }
+    blank |= {key: list[object]() for key in ("embeds", "components", "attachments")}
+    if reference := body.get("message_reference"):
+        answered = {
+            "type": 0,
+            "guild_id": guild.id,
+            "channel_id": channel_id,
+            "message_id": str(reference["message_id"]),
+        }
+        blank |= {"type": 19, "message_reference": answered}
+    return written(guild, blank, body, files)
+
+
+def edited_message(guild: Guild, message: Payload, body: Payload, files: Mapping[int, Upload]) -> Payload:
+    """The message after an edit request: absent keys stay as they are."""
+    return written(guild, message, body, files) | {"edited_timestamp": now()}
+
+
+def written(guild: Guild, message: Payload, body: Payload, files: Mapping[int, Upload]) -> Payload:
+    """A copy of the message with everything the body says put in."""
+    message = message | {key: body[key] or "" for key in ("content",) if key in body}
+    message["flags"] |= body.get("flags") or 0
+    kept = {attachment["id"]: attachment for attachment in message["attachments"]}
+    wanted = body.get("attachments") if "attachments" in body else [*kept.values(), *({"id": n} for n in files)]
+    message["attachments"] = [_attachment(guild, each, kept, files) for each in wanted or []]
+    by_name = {f"attachment://{each['filename']}": each for each in message["attachments"]}
+    if "embeds" in body:
+        message["embeds"] = [_embed(embed, by_name) for embed in body["embeds"] or []]
+    if "components" in body:
+        message["components"] = numbered(body["components"] or [], by_name)
+    return message | _pings(guild, message, body.get("allowed_mentions"))
+
+
+def numbered(components: list[Payload], files: Mapping[str, Payload] = MappingProxyType({})) -> list[Payload]:
+    """Components as Discord stores them, each with an id; `files` are attachments by their attachment:// address."""
+    taken = {each.get("id") for each in walk(components)}
+    free_ids = (number for number in itertools.count(1) if number not in taken)
+    return [_component(each, free_ids, files) for each in components]
+
+
+def walk(components: list[Payload]) -> Iterator[Payload]:
+    """Every component of a tree, parents first."""
+    for component in components:
+        yield component
+        yield from walk(component.get("components", []))
+        yield from walk([component[key] for key in ("accessory", "component") if component.get(key)])
+
+
+def plain_text(message: Payload) -> str:
+    """What a person can read of the message: content, text displays, and buttons as [labels]."""
+    parts = [message["content"]]
+    for each in walk(message["components"]):
+        parts += (
+            [each["content"]] if each["type"] == 10 else [f"[{each.get('label', '')}]"] if each["type"] == 2 else []
+        )
+    return "\n".join(filter(None, parts))
+
+
+def _attachment(guild: Guild, wanted: Payload, kept: Mapping[str, Payload], files: Mapping[int, Upload]) -> Payload:
+    if (earlier := kept.get(str(wanted["id"]))) is not None:
+        return earlier
+    described = {"description": wanted["description"]} if wanted.get("description") else {}
+    return guild.keep_file(files[int(wanted["id"])]) | described
+
+
+def _embed(embed: Payload, by_name: Mapping[str, Payload]) -> Payload:
+    stored = {key: value for key, value in embed.items() if value is not None} | {"type": "rich"}
+    for key in ("image", "thumbnail"):
+        if key in stored:
+            url = by_name.get(stored[key]["url"], stored[key])["url"]
+            stored[key] = {"url": url, "proxy_url": url}
+    if "fields" in stored:
+        stored["fields"] = [{"inline": False, **each} for each in stored["fields"]]
+    return stored
+
+
+def _component(component: Payload, ids: Iterator[int], by_name: Mapping[str, Payload]) -> Payload:
+    given = {key: value for key, value in component.items() if value is not None}
+    stored: Payload = {"id": given.get("id") or next(ids), **_FILLED_IN.get(given["type"], {}), **given}
+    for key in ("media", "file"):
+        if key in stored:
+            stored[key] = _media(stored[key]["url"], by_name)
+    if stored["type"] == 13:
+        stored |= {
+            key: by_name[component["file"]["url"]][fact] for key, fact in (("name", "filename"), ("size", "size"))
+        }
+    if "items" in stored:
+        looks = {"description": None, "spoiler": False}
+        stored["items"] = [looks | item | {"media": _media(item["media"]["url"], by_name)} for item in stored["items"]]
+    if "components" in stored:
+        stored["components"] = [_component(each, ids, by_name) for each in stored["components"]]
+    for key in ("accessory", "component"):
+        if key in stored:
+            stored[key] = _component(stored[key], ids, by_name)
+    return stored
+
+
+def _media(url: str, by_name: Mapping[str, Payload]) -> Payload:
+    file = by_name.get(url)
+    url = file["url"] if file else url
+    return {"id": snowflake(), "url": url, "proxy_url": url} | ({"attachment_id": file["id"]} if file else {})
+
+
+def _pings(guild: Guild, message: Payload, allowed: Payload | None) -> Payload:
+    """Whom the message really pings: named in its text, allowed by allowed_mentions, and pingable at all."""
+    text = plain_text(message)
+    kinds: list[Any] = ["users", "roles", "everyone"] if allowed is None else allowed.get("parse") or []
+
+    def chosen(kind: str, pattern: str) -> list[str]:
+        listed = {str(each) for each in (allowed or {}).get(kind) or []}
+        return [each for each in dict.fromkeys(re.findall(pattern, text)) if kind in kinds or each in listed]
+
+    may_ping_all = bool(guild.bot_permissions(message["channel_id"]) & Permission.MENTION_EVERYONE)
+    return {
+        "mentions": [guild.user(each) for each in chosen("users", r"<@!?(\d+)>") if each in guild.users],
+        "mention_roles": [each for each in chosen("roles", r"<@&(\d+)>") if each in guild.role_ids.values()],
+        "mention_everyone": may_ping_all and "everyone" in kinds and bool(re.search("@(everyone|here)", text)),
+    }
