@@ -6,7 +6,7 @@ raise when it did not work; none of them decides anything about the train.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,6 @@ from typing import Protocol
 
 import msgspec
 
-from core.errors import Reason
 from core.events import Event
 from core.journal import Entry, Evidence, LeaseHolder, SealRecord, Ship
 from core.observations import Facts, Observation
@@ -153,8 +152,8 @@ class Ecosystem(Protocol):
         """Distribution → version, only of those that the lock takes from the registry (not git, not path). Pure."""
         ...
 
-    def version_key(self, version: str) -> object:
-        """Sorts versions as versions (L15)."""
+    def is_newer(self, version: str, than: str) -> bool:
+        """Compares versions as versions (L15)."""
         ...
 
     async def build(
@@ -195,11 +194,12 @@ class Ecosystem(Protocol):
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """What must be there before a step may start: files at the commit, environment variables, programs."""
+    """What must be there before a step may start: files at its commit, environment variables, programs, artefacts."""
 
     files: tuple[str, ...] = ()
     credentials: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
+    artefacts: tuple[Artefact, ...] = ()
 
 
 class Strategy(Protocol):
@@ -270,6 +270,7 @@ class Credentials(Protocol):
     """Secrets from the environment, by name; their values never leave the adapters."""
 
     def has(self, name: str) -> bool: ...
+    def mask(self, text: str) -> str: ...
 
 
 class Smoke(Protocol):
@@ -417,6 +418,7 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
 
     install_seconds: float = 900
     install_poll_seconds: float = 3
+    look_tries: int = 3
     publish_tries: int = 3
     lock_tries: int = 6
     backoff_seconds: float = 2
@@ -424,7 +426,10 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a step may touch, handed to it by the engine. `logs`: where the log of this step goes."""
+    """Everything that a step may touch, handed to it by the engine.
+
+    `log`: where the log of this step goes. `fenced`: a write transaction that only the lease's holder can commit.
+    """
 
     clock: Clock
     repositories: Repositories
@@ -435,17 +440,9 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     smoke: Smoke
     shelf: ArtefactShelf
     records: Records
+    fenced: Callable[[], AbstractAsyncContextManager[Transaction]]
     scratch: Path
     log: Path
     waits: Waits = Waits()
     satellites_at_once: int = 1
     lanes_at_once: int = 8
-
-
-def reasons_of_missing(needs: Needs, credentials: Credentials) -> list[Reason]:
-    """Credentials that are needed and not set."""
-    return [
-        Reason(f"{name} is not set", "a step of this train needs it", f"export {name}=… where stationmaster runs")
-        for name in needs.credentials
-        if not credentials.has(name)
-    ]

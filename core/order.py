@@ -1,0 +1,35 @@
+"""Who goes before whom: packages by dependency level, the hub before its satellites (spec 6.3). Pure and stable."""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Collection, Mapping, Sequence
+
+from core.errors import Refused
+from core.registry import App
+
+
+def levels(names: Sequence[str], requires: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """`names` in levels: whatever a name requires (among `names`) stands in an earlier level; given order within one.
+
+    Refused when they require each other in a circle.
+    """
+    sorter = graphlib.TopologicalSorter({name: sorted(set(requires.get(name, ())) & set(names)) for name in names})
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        circle = " → ".join(error.args[1])
+        raise Refused(
+            "packages require each other in a circle", circle, "break the circle; no order can ship it"
+        ) from error
+    found: list[list[str]] = []
+    while sorter.is_active():
+        ready = set(sorter.get_ready())
+        found.append([name for name in names if name in ready])
+        sorter.done(*ready)
+    return found
+
+
+def hub_first(apps: Sequence[App]) -> list[App]:
+    """The hub, then the satellites in the given order."""
+    return sorted(apps, key=lambda app: not app.hub)

@@ -1,0 +1,283 @@
+"""The loop: look, act, look again, write it down. Safe to call again after any crash (spec 6.8, 6.9).
+
+Every write goes through the lease, so a process that lost the train changes nothing any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from core.errors import LeaseLost, NeedsOperator, Reason, Refused, StepFailed, Trouble, Unreachable
+from core.events import Event, EventKind
+from core.journal import Entry, EntryState, Ship, ShipState
+from core.observations import Already, Blind, CannotTell, Facts, NotYet, Observation, Value
+from core.permissions import ENGINE
+from core.ports import Lease, Ports
+from core.train.plan import Lane, Phase, decoded
+from core.train.steps import AnyStep
+
+
+async def run(ship: Ship, ports: Ports, lease: Lease) -> Ship:
+    """Drive `ship` until it is finished, stopped, asking or cancelled; returns it as it was left."""
+    journal = await Journal.read(ship, ports, lease)
+    troubles: list[Trouble] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(_until_cancelled(ship, ports), name=f"watch {ship.release}")
+            for phase in decoded(ship.plan).phases:
+                if troubles := await _run_phase(phase, journal, ports, lease):
+                    break
+            watch.cancel()
+    except* Cancelled as group_of_one:
+        troubles = [Cancelled(str(group_of_one))]
+    return await (journal.stop(troubles) if troubles else journal.finish())
+
+
+class Cancelled(Trouble):
+    """An operator cancelled the ship before its point of no return."""
+
+
+async def _until_cancelled(ship: Ship, ports: Ports) -> None:
+    """Raise Cancelled as soon as the record says so: a long gate does not have to end first."""
+    seen = 0
+    while True:
+        async with ports.records.reading() as tx:
+            now = await tx.ship(ship.id)
+            seen = max([seen, *(event.id for event in await tx.events(after=seen, release=ship.release))])
+        if now and now.state is ShipState.CANCELLED:
+            raise Cancelled(f"{ship.release} was cancelled")
+        await ports.records.wait_for_events(seen, 5)
+
+
+class Journal:
+    """What this ship has done so far, and the only writer of it."""
+
+    def __init__(self, ship: Ship, entries: Mapping[str, Entry], ports: Ports, lease: Lease) -> None:
+        self._ship, self._entries, self._ports, self._lease = ship, dict(entries), ports, lease
+        self.results: dict[str, Facts] = {}
+
+    @classmethod
+    async def read(cls, ship: Ship, ports: Ports, lease: Lease) -> Journal:
+        """The journal of the ship's release, as it was left."""
+        async with ports.records.reading() as tx:
+            return cls(ship, await tx.entries(ship.release), ports, lease)
+
+    def entry(self, step: AnyStep) -> Entry | None:
+        """What is known of `step`, from this attempt or an earlier one."""
+        return self._entries.get(step.key)
+
+    def is_settled(self, step: AnyStep) -> bool:
+        """Done in this very attempt: not even looked at again. A resume is a new attempt and looks at everything."""
+        entry = self.entry(step)
+        done = entry and entry.state in (EntryState.DONE, EntryState.WARNED) and entry.attempt == self._ship.attempt
+        if entry and done:
+            self.results[step.id] = entry.facts
+        return bool(done)
+
+    def log_of(self, step: AnyStep) -> Path:
+        """Where the output of this attempt at `step` goes."""
+        name = re.sub(r"[^\w.-]+", "-", step.id)
+        return self._ports.scratch / "logs" / self._ship.release / f"{self._ship.attempt}-{name}.log"
+
+    async def started(self, step: AnyStep) -> None:
+        """Durable before the act; Cancelled when an operator was faster."""
+        await self._write(step, EntryState.STARTED, EventKind.STEP_STARTED)
+
+    async def done(self, step: AnyStep, facts: Facts, *, adopted: bool) -> None:
+        """The step's result, and its event, in one transaction."""
+        self.results[step.id] = facts
+        kind = EventKind.STEP_ADOPTED if adopted else EventKind.STEP_DONE
+        await self._write(step, EntryState.DONE, kind, facts=facts, adopted=adopted)
+
+    async def failed(self, step: AnyStep, trouble: Trouble) -> None:
+        """What went wrong, and how sure we are."""
+        if isinstance(trouble, NeedsOperator):
+            state, kind = EntryState.UNKNOWN, EventKind.STEP_UNKNOWN
+        elif step.soft:
+            state, kind = EntryState.WARNED, EventKind.STEP_WARNED
+        else:
+            state, kind = EntryState.FAILED, EventKind.STEP_FAILED
+        await self._write(step, state, kind, reasons=trouble.reasons)
+
+    async def stop(self, troubles: list[Trouble]) -> Ship:
+        """Leave the ship stopped, asking, or as the cancel left it; whoever lost the lease leaves it alone."""
+        if lost := next((trouble for trouble in troubles if isinstance(trouble, LeaseLost)), None):
+            raise lost
+        if any(isinstance(trouble, Cancelled) for trouble in troubles):
+            async with self._ports.records.reading() as tx:
+                return await tx.ship(self._ship.id) or self._ship
+        asking = any(isinstance(trouble, NeedsOperator) for trouble in troubles)
+        reasons = tuple(reason for trouble in troubles for reason in trouble.reasons)
+        return await self._end(ShipState.ASKING if asking else ShipState.STOPPED, EventKind.SHIP_STOPPED, reasons)
+
+    async def finish(self) -> Ship:
+        """Everything is done and recorded."""
+        return await self._end(ShipState.FINISHED, EventKind.SHIP_FINISHED, ())
+
+    async def _end(self, state: ShipState, kind: EventKind, reasons: tuple[Reason, ...]) -> Ship:
+        now = self._ports.clock.now()
+        reasons = tuple(_masked(reason, self._ports) for reason in reasons)
+        ended = msgspec.structs.replace(self._ship, state=state, reasons=reasons, ended_at=now)
+        async with self._lease.transaction() as tx:
+            await tx.update_ship(self._ship, ended)
+            facts = {"ship": ended.id, "state": str(state), "attempt": ended.attempt}
+            await tx.append_event(Event(kind=kind, release=ended.release, at=now, actor=ENGINE.name, facts=facts))
+        return ended
+
+    async def _write(
+        self,
+        step: AnyStep,
+        state: EntryState,
+        kind: EventKind,
+        *,
+        facts: Facts | None = None,
+        adopted: bool = False,
+        reasons: tuple[Reason, ...] = (),
+    ) -> None:
+        now, before = self._ports.clock.now(), self.entry(step)
+        entry = Entry(
+            release=self._ship.release,
+            key=step.key,
+            step=step.id,
+            state=state,
+            attempt=self._ship.attempt,
+            started_at=_start_of(before, state, self._ship.attempt, now),
+            ended_at=None if state is EntryState.STARTED else now,
+            adopted=adopted,
+            facts=facts or {},
+            reasons=tuple(_masked(reason, self._ports) for reason in reasons),
+            log=str(self.log_of(step)),
+        )
+        told: dict[str, Value | list[str]] = {
+            "title": step.title,
+            "attempt": entry.attempt,
+            "log": entry.log,
+            **entry.facts,
+        }
+        if entry.reasons:
+            told["reasons"] = [str(reason) for reason in entry.reasons]
+        if entry.ended_at:
+            told["seconds"] = (entry.ended_at - entry.started_at).total_seconds()
+        async with self._lease.transaction() as tx:
+            ship = await tx.ship(self._ship.id)
+            if state is EntryState.STARTED and (ship is None or ship.state is not ShipState.RUNNING):
+                raise Cancelled(f"{self._ship.release} was cancelled")
+            await tx.put_entry(entry)
+            await tx.append_event(
+                Event(kind=kind, release=entry.release, at=now, actor=ENGINE.name, step=step.id, facts=told)
+            )
+        self._entries[step.key] = entry
+
+
+async def _run_phase(phase: Phase, journal: Journal, ports: Ports, lease: Lease) -> list[Trouble]:
+    """Run the lanes side by side; at the first trouble start nothing more, and let what is running finish."""
+    troubles: list[Trouble] = []
+    slots = asyncio.Semaphore(ports.satellites_at_once if phase.one_by_one else ports.lanes_at_once)
+
+    async def along(lane: Lane) -> None:
+        async with slots:
+            for step in lane.steps:
+                if troubles:
+                    return
+                try:
+                    await _run_step(step, journal, ports, lease)
+                except Trouble as trouble:
+                    troubles.append(trouble)
+
+    async with asyncio.TaskGroup() as group:
+        for lane in phase.lanes:
+            group.create_task(along(lane), name=f"{phase.name}: {lane.name}")
+    return troubles
+
+
+async def _run_step(step: AnyStep, journal: Journal, ports: Ports, lease: Lease) -> None:
+    if journal.is_settled(step):
+        return
+    ports = msgspec.structs.replace(ports, log=journal.log_of(step), fenced=lease.transaction)
+    before = journal.entry(step)
+    try:
+        match await _look(step, journal, ports):
+            case Already(facts):
+                # Found done after we had started it: our own act, of which the crash kept the news.
+                adopted = before is None or before.state is not EntryState.STARTED
+                await journal.done(step, {**(before.facts if before else {}), **facts}, adopted=adopted)
+            case Blind() if before and before.state is EntryState.DONE:
+                await journal.done(step, before.facts, adopted=True)
+            case Blind(why) | CannotTell(why) if before and before.state in (EntryState.STARTED, EntryState.UNKNOWN):
+                raise _question(step, why)
+            case CannotTell(why):
+                raise StepFailed(f"cannot tell whether to {step.title}", why, "release resume, when it answers again")
+            case NotYet() | Blind():
+                await journal.started(step)
+                lease.assert_fresh()
+                await journal.done(step, await _act(step, journal, ports), adopted=False)
+    except (LeaseLost, Cancelled):
+        raise
+    except Trouble as trouble:
+        await journal.failed(step, trouble)
+        if not step.soft:
+            raise
+
+
+async def _look(step: AnyStep, journal: Journal, ports: Ports) -> Observation:
+    """One observation; silence is asked again a few times before it is believed."""
+    seen: Observation = CannotTell("")
+    for tried in range(ports.waits.look_tries):
+        if tried:
+            await ports.clock.sleep(ports.waits.backoff_seconds)
+        try:
+            seen = await step.observe(ports, journal.results)
+        except Unreachable as trouble:
+            seen = CannotTell(str(trouble))
+        if not isinstance(seen, CannotTell):
+            break
+    return seen
+
+
+async def _act(step: AnyStep, journal: Journal, ports: Ports) -> Facts:
+    """Perform, and when that raises look again before believing it (L11): the effect may be there all the same."""
+    try:
+        return await step.perform(ports, journal.results)
+    except (LeaseLost, Refused):
+        raise
+    except Exception as error:  # whatever went wrong, what happened in the world decides
+        trouble = error if isinstance(error, Trouble) else _unexpected(step, error)
+        match await _look(step, journal, ports):
+            case Already(facts):
+                return facts
+            case CannotTell(why):
+                raise _question(step, f"{trouble}; {why}") from error
+            case Blind(why) if not isinstance(error, Trouble):
+                raise _question(step, f"{trouble}; {why}") from error
+            case NotYet() | Blind():
+                raise trouble from error
+
+
+def _question(step: AnyStep, why: str) -> NeedsOperator:
+    return NeedsOperator(
+        f"nobody can tell whether this happened: {step.title}",
+        why,
+        "look yourself, then release resume --answer happened, or --answer again to run it again",
+    )
+
+
+def _unexpected(step: AnyStep, error: Exception) -> StepFailed:
+    why = f"{type(error).__name__}: {error}"
+    return StepFailed(f"{step.title} broke off", why, "release resume; if it breaks off again, report it as a bug")
+
+
+def _start_of(before: Entry | None, state: EntryState, attempt: int, now: datetime) -> datetime:
+    """A step keeps its start through a crash; a new attempt starts anew."""
+    same = before and state is not EntryState.STARTED and before.attempt == attempt
+    return before.started_at if before and same else now
+
+
+def _masked(reason: Reason, ports: Ports) -> Reason:
+    mask = ports.credentials.mask
+    return Reason(mask(reason.what), mask(reason.why), mask(reason.next))

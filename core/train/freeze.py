@@ -1,0 +1,113 @@
+"""Freeze a train: the release-branch commit of every repository, and each package's bytes (spec 5.2, 5.5, L21).
+
+Looks and builds; changes nothing that others see. The caller records the result, all of it or nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from core.errors import Reason, Refused, Trouble
+from core.ports import Dependency, Ecosystem, Ports, Relation
+from core.registry import App, Package, Registry, Sha
+from core.releases import Artefact, Frozen
+from core.tasks import Task
+from core.words import short
+
+
+async def freeze(tasks: Sequence[Task], registry: Registry, ports: Ports) -> tuple[Frozen, ...]:
+    """What every repository of `tasks` is now, packages first. Refused with every problem of every repository at once."""
+    names = {name for task in tasks for name in task.repositories}
+    riding = [repository for name, repository in registry.repositories.items() if name in names]
+    found = await asyncio.gather(*(_frozen(repository, registry, ports) for repository in riding))
+    if problems := [reason for one in found if not isinstance(one, Frozen) for reason in one]:
+        raise Refused.all(problems)
+    return tuple(one for one in found if isinstance(one, Frozen))
+
+
+async def _frozen(repository: Package | App, registry: Registry, ports: Ports) -> Frozen | tuple[Reason, ...]:
+    try:
+        sha = await _releasable_commit(repository, ports)
+        if isinstance(repository, Package):
+            return await _frozen_package(repository, sha, registry, ports)
+        uses = [
+            one
+            for ecosystem in ports.ecosystems.values()
+            for one in _registered(await _dependencies(repository, None, sha, ecosystem, ports), ecosystem, registry)
+        ]
+        return Frozen(repository=repository.name, sha=sha, requires=_names(uses), by_reference=_by_reference(uses))
+    except Trouble as trouble:
+        return trouble.reasons
+
+
+async def _releasable_commit(repository: Package | App, ports: Ports) -> Sha:
+    """The head of the release branch, which must contain main: ship can only fast-forward."""
+    head = await ports.repositories.branch_head(repository, repository.release_branch)
+    if head is None:
+        what = f"{repository.name} has no branch {repository.release_branch}"
+        raise Refused(what, "origin does not know it", f"push {repository.release_branch} with the work of this train")
+    main = await ports.repositories.branch_head(repository, repository.main_branch)
+    relation = await ports.repositories.relation(repository, main, head) if main else Relation.BEHIND
+    if relation not in (Relation.EQUAL, Relation.BEHIND):
+        raise Refused(
+            f"{repository.release_branch} of {repository.name} does not contain {repository.main_branch}",
+            f"{repository.main_branch} is {relation} of it at {short(main or '')}",
+            f"merge {repository.main_branch} into {repository.release_branch} and push it",
+        )
+    return head
+
+
+async def _frozen_package(package: Package, sha: Sha, registry: Registry, ports: Ports) -> Frozen:
+    ecosystem = ports.ecosystems[package.ecosystem]
+    text = await ports.repositories.read(package, sha, package.version_file)
+    if text is None:
+        what = f"{package.name} has no {package.version_file} at {short(sha)}"
+        raise Refused(what, "its version is read there", "mend version_file in config/release_repos.yml")
+    uses = _registered(await _dependencies(package, package, sha, ecosystem, ports), ecosystem, registry)
+    if branches := _by_reference(uses):
+        why = "no registry takes a package that depends on a branch, commit or path"
+        raise Refused(
+            f"{package.name} takes {', '.join(branches)} from a branch", why, "require a version range instead"
+        )
+    return Frozen(
+        repository=package.name,
+        sha=sha,
+        version=ecosystem.version(package, text),
+        artefacts=await _built(package, sha, ecosystem, ports),
+        requires=_names(uses),
+    )
+
+
+async def _built(package: Package, sha: Sha, ecosystem: Ecosystem, ports: Ports) -> tuple[Artefact, ...]:
+    """Built once, from the frozen commit, in a clean worktree, with the commit's own time as the clock."""
+    epoch = await ports.repositories.commit_epoch(package, sha)
+    log = ports.scratch / "logs" / "builds" / f"{package.name}-{short(sha)}.log"
+    out = ports.scratch / "builds" / f"{package.name}-{sha}"
+    async with ports.repositories.checkout(package, sha) as tree:
+        files = await ecosystem.build(package, tree, out, epoch=epoch, log=log)
+    return tuple(sorted([await asyncio.to_thread(ports.shelf.keep, file) for file in files]))
+
+
+async def _dependencies(
+    repository: Package | App, package: Package | None, sha: Sha, ecosystem: Ecosystem, ports: Ports
+) -> tuple[Dependency, ...]:
+    paths = ecosystem.dependency_files(package)
+    files = {path: await ports.repositories.read(repository, sha, path) for path in paths}
+    return ecosystem.dependencies(files) if any(files.values()) else ()
+
+
+def _registered(found: Sequence[Dependency], ecosystem: Ecosystem, registry: Registry) -> list[Dependency]:
+    """Those of `found` that are packages of ours, under the names of the registry file."""
+    ours = {p.distribution: name for name, p in registry.packages.items() if p.ecosystem == ecosystem.name}
+    return [msgspec.structs.replace(one, name=ours[one.name]) for one in found if one.name in ours]
+
+
+def _names(uses: Sequence[Dependency]) -> tuple[str, ...]:
+    return tuple(sorted({use.name for use in uses}))
+
+
+def _by_reference(uses: Sequence[Dependency]) -> tuple[str, ...]:
+    return tuple(sorted({use.name for use in uses if use.by_reference}))

@@ -1,0 +1,153 @@
+"""What the operator confirms: the plan beside the world as it is now, and every reason not to start (spec 6.1, 6.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from core.errors import Reason, Refused, Trouble
+from core.journal import Entry, EntryState
+from core.observations import Already, Blind, CannotTell, Facts, NotYet
+from core.ports import Ports
+from core.registry import Argv, Registry
+from core.releases import Release
+from core.tasks import Task
+from core.train.plan import Lane, Plan, plan_problems, ship_plan
+from core.train.steps import AnyStep
+
+
+class Outlook(StrEnum):
+    """What a step will do, as the world stands."""
+
+    RUN = "run"
+    SKIP = "already so"
+    ASK = "cannot tell"
+    REFUSED = "refused"
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """One step beside the world. `commands` are the exact argvs; `detail` is for people and not part of the digest."""
+
+    step: str
+    title: str
+    outlook: Outlook
+    commands: tuple[Argv, ...] = ()
+    detail: str = ""
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """A plan to confirm; with a reason in `problems` there is nothing to confirm. `digest`: 10 hex characters."""
+
+    release: str
+    plan: Plan | None
+    previews: tuple[Preview, ...]
+    problems: tuple[Reason, ...]
+
+    @property
+    def digest(self) -> str:
+        """Equal exactly when the plan and what it will skip are equal."""
+        seen = [(p.step, p.outlook, p.commands) for p in self.previews]
+        return hashlib.sha256(msgspec.json.encode((self.plan and self.plan.digest, seen))).hexdigest()[:10]
+
+
+async def propose(
+    release: Release, tasks: Sequence[Task], registry: Registry, journal: Mapping[str, Entry], ports: Ports
+) -> Proposal:
+    """Look at everything once, side by side where it can be; bounded reads only, changes nothing (L51)."""
+    problems = plan_problems(release, tasks, registry)
+    if problems:
+        return Proposal(release.slug, None, (), tuple(problems))
+    try:
+        plan = ship_plan(release, tasks, registry)
+    except Refused as refusal:
+        return Proposal(release.slug, None, (), refusal.reasons)
+    previews: list[Preview] = []
+    results: dict[str, Facts] = {}
+    for phase in plan.phases:
+        lanes = await asyncio.gather(*(_look_along(lane, journal, ports, results) for lane in phase.lanes))
+        for looked in lanes:
+            previews += looked.previews
+            results |= looked.results
+            problems += looked.problems
+    return Proposal(release.slug, plan, tuple(previews), tuple(dict.fromkeys(problems)))
+
+
+class _Looked(msgspec.Struct):
+    previews: list[Preview]
+    results: dict[str, Facts]
+    problems: list[Reason]
+
+
+async def _look_along(lane: Lane, journal: Mapping[str, Entry], ports: Ports, earlier: Mapping[str, Facts]) -> _Looked:
+    looked = _Looked([], {}, [])
+    for step in lane.steps:
+        await _look(step, journal.get(step.key), ports, {**earlier, **looked.results}, looked)
+    return looked
+
+
+async def _look(
+    step: AnyStep, entry: Entry | None, ports: Ports, results: Mapping[str, Facts], looked: _Looked
+) -> None:
+    """Append what one look says. Unreachable is a reason not to start: cannot tell is never no (L11)."""
+    outlook, detail, problems = Outlook.RUN, "", await _missing(step, ports)
+    try:
+        match await step.observe(ports, results):
+            case Already(facts):
+                outlook = Outlook.SKIP
+                looked.results[step.id] = facts
+            case NotYet(detail):
+                pass
+            case CannotTell(why):
+                problems.append(Reason(f"cannot tell whether to {step.title}", why, "try again in a minute"))
+                outlook = Outlook.ASK
+            case Blind(why):
+                outlook, detail = _blind_outlook(entry, why)
+                if outlook is Outlook.SKIP and entry:
+                    looked.results[step.id] = entry.facts
+    except Trouble as trouble:
+        problems += trouble.reasons
+        outlook = Outlook.REFUSED
+    if problems and step.soft:
+        problems, detail = [], str(problems[0])
+    looked.problems += problems
+    commands = step.commands(ports, results)
+    looked.previews.append(Preview(step.id, step.title, outlook, commands, detail))
+
+
+def _blind_outlook(entry: Entry | None, why: str) -> tuple[Outlook, str]:
+    """What the journal says of a step that the world keeps no trace of."""
+    match entry.state if entry else None:
+        case EntryState.DONE | EntryState.WARNED:
+            return Outlook.SKIP, "the journal has it done"
+        case EntryState.STARTED | EntryState.UNKNOWN:
+            return Outlook.ASK, f"it was started and never heard of again; {why}"
+        case EntryState.FAILED | None:
+            return Outlook.RUN, ""
+
+
+async def _missing(step: AnyStep, ports: Ports) -> list[Reason]:
+    """What `step.needs` and is not there: credentials, built files, files at the commit that ships (L40)."""
+    needs = step.needs(ports)
+    found = [
+        Reason(f"{name} is not set", f"needed to {step.title}", f"export {name}=… where stationmaster runs")
+        for name in needs.credentials
+        if not ports.credentials.has(name)
+    ]
+    found += [
+        Reason(f"the built file {artefact.filename} is missing here", f"needed to {step.title}", "release freeze")
+        for artefact in ports.shelf.missing(needs.artefacts)
+    ]
+    if step.source and needs.files:
+        repository, commit = step.source
+        for path in needs.files:
+            try:
+                if await ports.repositories.read(repository, commit, path) is None:
+                    what = f"{repository.name} has no {path} at the commit that ships"
+                    found.append(Reason(what, f"needed to {step.title}", "add it, then release freeze"))
+            except Trouble as trouble:
+                found += trouble.reasons
+    return found

@@ -1,0 +1,89 @@
+"""What a step is, and its five laws.
+
+`observe` changes nothing; after `perform`, `observe` says yes where it ever can; `perform` survives its own echo;
+undecidable is `CannotTell`, never `NotYet`; inputs are the step's own fields and earlier results, nothing ambient.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+
+from core.observations import Facts, Observation
+from core.ports import Needs, Ports
+from core.registry import App, Argv, Package, Sha
+
+Results = Mapping[str, Facts]
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """The commit that ships: the frozen one, or what the step `repinned_by` made of it (stored, not recomputed: L18)."""
+
+    frozen: Sha
+    repinned_by: str | None = None
+
+    def sha(self, results: Results) -> Sha | None:
+        """The commit; None while the re-pin has not happened."""
+        if self.repinned_by is None:
+            return self.frozen
+        facts = results.get(self.repinned_by)
+        return Sha(str(facts["sha"])) if facts else None
+
+    def required(self, results: Results) -> Sha:
+        """The commit, where the plan's order guarantees it."""
+        sha = self.sha(results)
+        assert sha, f"{self.repinned_by} has no result yet"
+        return sha
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """One act. Subclasses are data; `kind` is stored with them."""
+
+    irreversible: ClassVar[bool] = False
+    """True: once it was started, the ship can no longer be cancelled."""
+    soft: ClassVar[bool] = False
+    """True: failing is a warning and never stops the ship."""
+
+    @property
+    def id(self) -> str:
+        """`kind:subject`, unique within a plan."""
+        raise NotImplementedError
+
+    @property
+    def title(self) -> str:
+        """The act in words, without its outcome."""
+        raise NotImplementedError
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What makes two steps of one release the same act; a change of anything else keeps what the journal knows."""
+        raise NotImplementedError
+
+    @property
+    def key(self) -> str:
+        """The name of this act in the journal: the id and a hash of the identity."""
+        return f"{self.id}@{hashlib.sha256(repr(self.identity).encode()).hexdigest()[:8]}"
+
+    @property
+    def source(self) -> tuple[Package | App, Sha] | None:
+        """Where the files that the step needs must be: a repository and the frozen commit."""
+        return None
+
+    def needs(self, ports: Ports) -> Needs:
+        """What must be there before the train may start."""
+        return Needs()
+
+    def commands(self, ports: Ports, results: Results) -> tuple[Argv, ...]:
+        """The exact argvs that `perform` runs, as far as they are known now (L03)."""
+        return ()
+
+    async def observe(self, ports: Ports, results: Results) -> Observation:
+        """Is it already so? May raise Refused (it can never be so) and Unreachable (cannot tell)."""
+        raise NotImplementedError
+
+    async def perform(self, ports: Ports, results: Results) -> Facts:
+        """Make it so. Raises Trouble; whatever it raises, the engine looks again before it decides."""
+        raise NotImplementedError

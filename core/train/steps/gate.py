@@ -1,0 +1,70 @@
+"""A command that must succeed on the exact commit before anything irreversible happens to it (spec 6.6)."""
+
+from __future__ import annotations
+
+from core.errors import StepFailed
+from core.journal import Evidence
+from core.observations import Already, Facts, NotYet, Observation
+from core.ports import Needs, Ports
+from core.registry import App, Argv, Package, Sha
+from core.train.step import Commit, Results, Step
+from core.words import short
+
+
+class Gate(Step, frozen=True, tag="gate"):
+    """`test_cmd` of an app, or `release_check` of a package."""
+
+    repository: Package | App
+    commit: Commit
+    argv: Argv
+
+    @property
+    def id(self) -> str:
+        return f"gate:{self.repository.name}"
+
+    @property
+    def title(self) -> str:
+        return f"gate {self.repository.name}"
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        return (self.commit.frozen, self.commit.repinned_by or "", *self.argv)
+
+    @property
+    def source(self) -> tuple[Package | App, Sha]:
+        return self.repository, self.commit.frozen
+
+    def needs(self, ports: Ports) -> Needs:
+        program = self.argv[0]
+        return Needs(files=(program,)) if "/" in program and not program.startswith("/") else Needs()
+
+    def commands(self, ports: Ports, results: Results) -> tuple[Argv, ...]:
+        return (self.argv,)
+
+    async def observe(self, ports: Ports, results: Results) -> Observation:
+        sha = self.commit.sha(results)
+        if sha is None:
+            return NotYet("runs on the re-pinned commit")
+        async with ports.records.reading() as tx:
+            seen = await tx.evidence(self.repository.name, sha, self.argv)
+        if seen and seen.green:
+            return Already({"sha": sha, "green_at": seen.at.isoformat()})
+        return NotYet(f"red on {short(sha)}: runs again" if seen else "")
+
+    async def perform(self, ports: Ports, results: Results) -> Facts:
+        sha = self.commit.required(results)
+        async with ports.repositories.checkout(self.repository, sha) as tree:
+            ended = await ports.processes.run(
+                self.argv, cwd=tree, log=ports.log, timeout_seconds=ports.waits.gate_seconds
+            )
+        now = ports.clock.now()
+        verdict = Evidence(
+            repository=self.repository.name, commit=sha, argv=self.argv, green=ended.exit_code == 0, at=now
+        )
+        async with ports.fenced() as tx:
+            await tx.add_evidence(verdict)
+        if not verdict.green:
+            why = f"{self.argv[0]} exited {ended.exit_code} on {short(sha)}"
+            next_ = "fix it, then release freeze; if it was chance, release resume"
+            raise StepFailed(f"the gate of {self.repository.name} is red", why, next_)
+        return {"sha": sha, "green_at": now.isoformat()}
