@@ -62,7 +62,8 @@ class Gateway:
 
     async def close_all(self, code: int) -> None:
         """Close every socket; the sessions can be resumed."""
-        await asyncio.gather(*(socket.close(code=code) for socket in list(self._sockets)))
+        sockets, self._sockets = self._sockets, set()
+        await asyncio.gather(*(socket.close(code=code) for socket in sockets))
 
     def forget_sessions(self) -> None:
         """Make every RESUME fail, as Discord does after a longer break."""
@@ -91,12 +92,12 @@ class Gateway:
                     session, sequence = started
                     pump = asyncio.create_task(session.deliver(socket, sequence), name=f"gateway {session.id}")
         finally:
-            self._sockets.discard(socket)
             if pump:
                 pump.cancel()
                 await asyncio.gather(pump, return_exceptions=True)
-            if socket.close_code in (1000, 1001):  # the client said goodbye, so it will not resume
+            if socket in self._sockets and socket.close_code in (1000, 1001):  # the client said goodbye: no resume
                 self._sessions = {key: each for key, each in self._sessions.items() if each.socket is not socket}
+            self._sockets.discard(socket)
         return socket
 
     async def _answer(self, socket: web.WebSocketResponse, frame: Payload) -> tuple[Session, int] | None:

@@ -10,6 +10,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class OpenApi:
     def request_mistakes(self, method: str, path: str, query: Mapping[str, str], body: object) -> Iterator[str]:
         """What is wrong with a request; `path` is below /api/v10, `body` the decoded JSON or None."""
         known = self._path(path)
-        operation: Payload | None = known and self._paths[known].get(method.lower())
+        operation: Payload | None = self._paths[known].get(method.lower()) if known else None
         if known is None or operation is None:
             yield f"{method} {path}: no such endpoint"
             return
@@ -91,9 +92,10 @@ class OpenApi:
             yield f"{where}: {place}: {_deepest(error)}"
 
 
-def load_openapi(path: Path | None = None) -> OpenApi | None:
-    """The document at `path`, by default tests/data/discord-openapi.json of this repository; None when absent."""
-    path = path or Path(__file__).parents[3] / "tests/data/discord-openapi.json"
+@cache
+def load_openapi() -> OpenApi | None:
+    """The document in tests/data of this repository, once per process; None when it is not there."""
+    path = Path(__file__).parents[3] / "tests/data/discord-openapi.json"
     return OpenApi(json.loads(path.read_bytes())) if path.is_file() else None
 
 

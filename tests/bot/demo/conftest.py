@@ -47,7 +47,9 @@ class NoteForm(discord.ui.Modal, title="Handoff"):
 
     stage: discord.ui.Label[Self] = discord.ui.Label(
         text="Stage",
-        component=discord.ui.Select(custom_id="stage", options=[discord.SelectOption(label=s) for s in ("build", "review")]),
+        component=discord.ui.Select(
+            custom_id="stage", options=[discord.SelectOption(label=s) for s in ("build", "review")]
+        ),
     )
     sure: discord.ui.Label[Self] = discord.ui.Label(
         text="Sure?",
