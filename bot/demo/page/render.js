@@ -1,0 +1,171 @@
+/** One Discord message → DOM: legacy content, embeds and rows, and components v2. */
+import { h, link, webUrl } from "./dom.js";
+import { inline, markdown } from "./markdown.js";
+
+export const EPHEMERAL = 1 << 6;
+export const LOADING = 1 << 7;
+const V2 = 1 << 15;
+const USER_SELECT = 5;
+const USED = { 2: "a command", 3: "a button", 5: "a form" };
+const STYLES = { 1: "primary", 2: "secondary", 3: "success", 4: "danger" };
+const TEXT_FILE = /\.(log|txt|md|json|ya?ml|diff|patch)$/i;
+const FOLD_LIMIT = 200_000;
+
+/** The children of a message's article. `view` holds names, act(), open(), dismiss(), busy() and note(). */
+export function renderMessage(message, view) {
+  const body = h("div", { class: "body" }, head(message, view), ...content(message, view));
+  if (message.flags & EPHEMERAL) {
+    const dismiss = h("button", { type: "button", class: "plain", click: () => view.dismiss(message) }, "Dismiss message");
+    body.append(h("p", { class: "private" }, "Only you can see this · ", dismiss));
+  }
+  const note = view.note(message.id);
+  if (note) body.append(h("p", { class: "error", role: "alert" }, note));
+  if (message.thread) body.append(threadCard(message.thread, view));
+  return [avatar(message.author), body];
+}
+
+/** The <option> children of a select: its own options, or the people where Discord lists the members. */
+export function optionNodes(select, view) {
+  const people = () => view.people().map((person) => ({ label: person.name, value: person.id }));
+  return (select.type === USER_SELECT ? people() : select.options).map((option) =>
+    h("option", { value: option.value, selected: option.default }, [option.emoji?.name, option.label].filter(Boolean).join(" "),
+      option.description ? ` — ${option.description}` : ""));
+}
+
+/** What a user is called here. */
+export function nameOf(user) {
+  return user.global_name || user.username;
+}
+
+function avatar(author) {
+  const node = h("div", { class: "avatar", "aria-hidden": "true" }, [...nameOf(author)][0].toUpperCase());
+  node.style.setProperty("--hue", Number(BigInt(author.id) % 360n));
+  return node;
+}
+
+function head(message, view) {
+  const at = new Date(message.timestamp);
+  const used = message.interaction_metadata;
+  return h("header", {},
+    used && h("p", { class: "used" }, `${nameOf(used.user)} used ${USED[used.type]}`),
+    h("span", { class: "author" }, nameOf(message.author)),
+    message.author.bot && h("span", { class: "tag" }, "APP"),
+    h("time", { datetime: message.timestamp, title: at.toLocaleString() },
+      at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" })),
+    message.edited_timestamp && h("span", { class: "edited" }, "(edited)"));
+}
+
+function content(message, view) {
+  if (message.flags & LOADING) return [h("p", { class: "thinking" }, `${nameOf(message.author)} is thinking…`)];
+  const context = { ...view, message, file: (name) => message.attachments?.find((one) => one.filename === name) };
+  if (message.flags & V2) return message.components.map((one) => component(one, context));
+  return [
+    ...markdown(message.content, view.names),
+    ...(message.attachments ?? []).map(attachment),
+    ...(message.embeds ?? []).map((one) => embed(one, context)),
+    ...(message.components ?? []).map((one) => component(one, context)),
+  ];
+}
+
+const COMPONENTS = {
+  1: (one, view) => h("div", { class: "row" }, children(one, view)),
+  2: button,
+  3: select,
+  5: select,
+  9: (one, view) => h("div", { class: "section" }, h("div", {}, children(one, view)), component(one.accessory, view)),
+  10: (one, view) => h("div", { class: "text" }, markdown(one.content, view.names)),
+  11: (one) => h("div", { class: "thumbnail" }, picture(one.media.url, one.description)),
+  12: (one) => h("div", { class: "gallery" }, one.items.map((item) => picture(item.media.url, item.description))),
+  13: (one, view) => attachment(view.file(one.name) ?? { filename: one.name, url: one.file.url, size: one.size }),
+  14: (one) => h("hr", { class: one.divider === false ? "gap" : "", "data-wide": one.spacing === 2 }),
+  17: container,
+};
+
+function component(one, view) {
+  return COMPONENTS[one.type]?.(one, view) ?? h("p", { class: "subtext" }, `(this page cannot show component type ${one.type})`);
+}
+
+const children = (one, view) => one.components.map((child) => component(child, view));
+const colour = (number) => `#${number.toString(16).padStart(6, "0")}`;
+
+function button(one, view) {
+  const label = [one.emoji?.name, one.label].filter(Boolean).join(" ");
+  if (one.url) return link(one.url, `${label} ↗`, { class: "button secondary" });
+  const busy = view.busy(view.message.id, one.custom_id);
+  return h("button", {
+    type: "button", class: `button ${STYLES[one.style]}`, disabled: one.disabled || busy, "aria-busy": busy && "true",
+    "data-act": one.custom_id, click: () => view.act(view.message, one.custom_id),
+  }, label, busy && h("span", { class: "working" }, " · working…"));
+}
+
+function select(one, view) {
+  const busy = view.busy(view.message.id, one.custom_id);
+  const many = (one.max_values ?? 1) > 1;
+  const list = h("select", { "aria-label": one.placeholder || "Choose", multiple: many, disabled: one.disabled || busy },
+    !many && h("option", { value: "" }, one.placeholder || "Choose…"), optionNodes(one, view));
+  const send = () => view.act(view.message, one.custom_id, [...list.selectedOptions].map((o) => o.value).filter(Boolean));
+  // A button sends: on a closed list every arrow key would already count as a choice.
+  return h("div", { class: "row" }, list, h("button", {
+    type: "button", class: "button secondary", "data-act": one.custom_id, disabled: one.disabled || busy, click: send,
+  }, busy ? "Working…" : "Choose"));
+}
+
+function container(one, view) {
+  const node = h("div", { class: "container" }, children(one, view));
+  if (Number.isInteger(one.accent_color)) node.style.borderInlineStartColor = colour(one.accent_color);
+  return node;
+}
+
+function picture(url, description) {
+  const address = webUrl(url);
+  const alt = description || "Picture without a description";
+  if (address?.origin !== location.origin) return link(address?.href, `Picture: ${alt}`);
+  return link(address.href, h("img", { src: address.href, alt, loading: "lazy" }));
+}
+
+function embed(one, view) {
+  const { names } = view;
+  const fields = (one.fields ?? []).map((field) =>
+    h("div", { class: field.inline ? "" : "whole" }, h("strong", {}, inline(field.name, names)), markdown(field.value, names)));
+  const foot = [one.footer?.text, one.timestamp && new Date(one.timestamp).toLocaleString()].filter(Boolean).join(" · ");
+  const node = h("div", { class: "container" },
+    one.author && h("p", { class: "subtext" }, link(one.author.url, one.author.name)),
+    one.title && h("h3", {}, one.url ? link(one.url, inline(one.title, names)) : inline(one.title, names)),
+    markdown(one.description, names),
+    fields.length > 0 && h("div", { class: "fields" }, fields),
+    one.image && picture(one.image.url),
+    foot && h("p", { class: "subtext" }, foot));
+  if (one.color) node.style.borderInlineStartColor = colour(one.color);
+  return node;
+}
+
+function attachment(file) {
+  const size = file.size === undefined ? "" : file.size < 1024 ? `${file.size} bytes` : `${(file.size / 1024).toFixed(1)} KB`;
+  const facts = [size, file.description].filter(Boolean).join(" · ");
+  const node = h("div", { class: "file" }, h("p", {}, "File: ", link(file.url, file.filename), facts && ` · ${facts}`));
+  const address = webUrl(file.url);
+  if (address?.origin !== location.origin) return node;
+  if (/^image\//.test(file.content_type ?? "") || /\.(png|jpe?g|gif|webp)$/i.test(file.filename)) {
+    node.append(h("img", { src: address.href, alt: file.description || file.filename, loading: "lazy" }));
+  } else if (TEXT_FILE.test(file.filename)) {
+    const text = h("pre", { tabindex: "0", "aria-label": file.filename }, "Loading…");
+    const fold = h("details", { "data-fold": file.filename }, h("summary", {}, `Show ${file.filename} here`), text);
+    fold.addEventListener("toggle", () => read(address, text), { once: true });
+    node.append(fold);
+  }
+  return node;
+}
+
+async function read(address, node) {
+  try {
+    const text = await (await fetch(address)).text();
+    node.textContent = text.length > FOLD_LIMIT ? `${text.slice(0, FOLD_LIMIT)}\n… cut here; the link above has all of it` : text;
+  } catch {
+    node.textContent = "The file could not be read. Try the link above.";
+  }
+}
+
+function threadCard(thread, view) {
+  return h("p", { class: "thread" }, h("button", { type: "button", class: "plain", click: () => view.open(thread.id) },
+    `Open thread: ${thread.name}`));
+}
