@@ -1,4 +1,4 @@
-"""Release notes as sections (spec 8.6): made once, when the record flips, and stored; faces turn them into text. Pure."""
+"""Release notes as sections (spec 8.6): made once, when the record flips, and stored; faces make text of them. Pure."""
 
 from __future__ import annotations
 

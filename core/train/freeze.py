@@ -19,7 +19,7 @@ from core.words import short
 
 
 async def freeze(tasks: Sequence[Task], registry: Registry, ports: Ports) -> tuple[Frozen, ...]:
-    """What every repository of `tasks` is now, packages first. Refused with every problem of every repository at once."""
+    """What every repository of `tasks` is now, packages first. Refused with every problem of all of them at once."""
     names = {name for task in tasks for name in task.repositories}
     riding = [repository for name, repository in registry.repositories.items() if name in names]
     found = await asyncio.gather(*(_frozen(repository, registry, ports) for repository in riding))
@@ -87,8 +87,8 @@ async def _built(package: Package, sha: Sha, ecosystem: Ecosystem, ports: Ports)
     log = ports.scratch / "logs" / "builds" / f"{package.name}-{short(sha)}.log"
     out = ports.scratch / "builds" / f"{package.name}-{sha}"
     async with ports.repositories.checkout(package, sha) as tree:
-        files = await ecosystem.build(package, tree, out, epoch=epoch, log=log)
-    return tuple(sorted([await asyncio.to_thread(ports.shelf.keep, file) for file in files]))
+        built = await ecosystem.build(package, tree, out, epoch=epoch, log=log)
+    return tuple(sorted([await asyncio.to_thread(ports.shelf.keep, out / one.filename) for one in built]))
 
 
 async def _dependencies(

@@ -108,6 +108,9 @@ async def _look(
                 outlook, detail = _blind_outlook(entry, why)
                 if outlook is Outlook.SKIP and entry:
                     looked.results[step.id] = entry.facts
+                if outlook is Outlook.ASK:
+                    next_ = "look yourself, then release resume with your answer: happened, or again"
+                    problems.append(Reason(f"nobody can tell whether this happened: {step.title}", detail, next_))
     except Trouble as trouble:
         problems += trouble.reasons
         outlook = Outlook.REFUSED

@@ -20,7 +20,7 @@ Results = Mapping[str, Facts]
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """The commit that ships: the frozen one, or what the step `repinned_by` made of it (stored, not recomputed: L18)."""
+    """The commit that ships: the frozen one, or what `repinned_by` made of it (stored, not recomputed: L18)."""
 
     frozen: Sha
     repinned_by: str | None = None
