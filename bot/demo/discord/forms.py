@@ -24,7 +24,8 @@ def command_data(
     guild: Guild, commands: list[Payload], path: Sequence[str], options: Mapping[str, Any], focused: str | None = None
 ) -> Payload:
     """The data of a command interaction (with `focused` of an autocomplete): options nested as the command is."""
-    level, found = commands, list[Payload]()
+    level: list[Payload] = commands
+    found: list[Payload] = []
     for name in path:
         found.append(next((each for each in level if each["name"] == name), {}))
         level = found[-1].get("options", [])
@@ -82,7 +83,7 @@ def _option(option: Payload, value: Any, focused: str | None) -> Payload:
         raise Misuse(f"{name} must be {' or '.join(each.__name__ for each in wanted)}.")
     if option.get("choices") and value not in [each["value"] for each in option["choices"]]:
         raise Misuse(f"{name} must be one of the choices.")
-    size = len(value) if option["type"] == _STRING else value
+    size: Any = len(str(value)) if option["type"] == _STRING else value
     low, high = (option.get(f"{edge}_{'length' if option['type'] == _STRING else 'value'}") for edge in ("min", "max"))
     if (low is not None and size < low) or (high is not None and size > high):
         raise Misuse(f"{name} is too small or too large.")

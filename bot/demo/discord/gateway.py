@@ -1,4 +1,4 @@
-"""The WebSocket gateway: HELLO, IDENTIFY, READY, GUILD_CREATE, heartbeats, and RESUME with replay of what was missed."""
+"""The WebSocket gateway: HELLO, IDENTIFY, READY, GUILD_CREATE, heartbeats, and RESUME with replay."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import deque
 from aiohttp import WSMsgType, web
 
 from bot.demo.discord.guild import Guild
-from bot.demo.discord.protocol import Payload, snowflake
+from bot.demo.discord.protocol import THREAD, Payload, snowflake
 
 _PRIVILEGED_INTENTS = 1 << 1 | 1 << 8 | 1 << 15
 _MESSAGE_INTENT = 1 << 9
@@ -101,14 +101,15 @@ class Gateway:
         return socket
 
     async def _answer(self, socket: web.WebSocketResponse, frame: Payload) -> tuple[Session, int] | None:
-        match frame["op"], frame.get("d"):
-            case 1, _:
+        wish: Payload = frame["d"]
+        match frame["op"]:
+            case 1:
                 await _send(socket, 11, None)
-            case 2, wish:
+            case 2:
                 return await self._identify(socket, wish)
-            case 6, wish:
+            case 6:
                 return await self._resume(socket, wish)
-            case 8, wish:
+            case 8:
                 members = [self._guild.member(user_id) for user_id in self._guild.users]
                 chunk = {"guild_id": self._guild.id, "members": members, "chunk_index": 0, "chunk_count": 1}
                 self.dispatch("GUILD_MEMBERS_CHUNK", chunk | {"nonce": wish.get("nonce"), "not_found": []})
@@ -140,7 +141,7 @@ class Gateway:
 
     def _hear(self, event: str, payload: Payload, only_to: str | None) -> None:
         if only_to is None and event.isupper():
-            self.dispatch(event, payload)
+            self.dispatch(event, payload | {"guild_id": self._guild.id})
 
     def _ready(self, session: Session) -> Payload:
         return {
@@ -148,21 +149,21 @@ class Gateway:
             "user": self._guild.user(self._guild.bot_id) | {"verified": True, "mfa_enabled": False},
             "guilds": [{"id": self._guild.id, "unavailable": True}],
             "session_id": session.id,
-            "resume_gateway_url": self._guild.base_url.replace("http", "ws", 1) + "/gateway",
+            "resume_gateway_url": self._guild.gateway_url,
             "application": {"id": self._guild.bot_id, "flags": 0},
         }
 
     def _guild_create(self) -> Payload:
         guild = self._guild
         channels = list(guild.channels.values())
-        alive = [each for each in channels if each["type"] == 11 and not each["thread_metadata"]["archived"]]
+        alive = [each for each in channels if each["type"] == THREAD and not each["thread_metadata"]["archived"]]
         return {
             "id": guild.id,
             "name": guild.seed.name,
             "owner_id": next(iter(guild.people.values())).id,
             "member_count": len(guild.users),
             "roles": guild.roles(),
-            "channels": [channel for channel in channels if channel["type"] != 11],
+            "channels": [channel for channel in channels if channel["type"] != THREAD],
             "threads": alive,
             "members": [guild.member(guild.bot_id)],  # without the members intent Discord sends no others
             "unavailable": False,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.demo.discord.protocol import EPHEMERAL, ApiError, Payload, Permission, Upload, now, snowflake
+from bot.demo.discord.protocol import EPHEMERAL, THREAD, ApiError, Payload, Permission, Upload, now, snowflake
 
 Listener = Callable[[str, Payload, str | None], None]
 """Hears an event by its gateway name, its payload, and the only person who may see it (None: everybody)."""
@@ -110,7 +110,7 @@ class Guild:
     def post(self, message: Payload, only_to: str | None = None) -> None:
         """Publish a new message; an ephemeral one is kept in memory only, as it is gone after a reload anyway."""
         self._store_message(message, only_to)
-        if "thread" not in message and (thread := self.channels[message["channel_id"]])["type"] == 11:
+        if "thread" not in message and (thread := self.channel(message["channel_id"]))["type"] == THREAD:
             counts = {key: thread[key] + 1 for key in ("message_count", "total_message_sent")}
             self.put("channels", thread["id"], thread | counts | {"last_message_id": message["id"]})
         self.emit("MESSAGE_CREATE", message, only_to)
@@ -135,13 +135,13 @@ class Guild:
         for message in self.messages_in(channel_id):
             self.put("messages", message["id"], None)
         self.put("channels", channel_id, None)
-        self.emit("THREAD_DELETE" if channel["type"] == 11 else "CHANNEL_DELETE", channel)
+        self.emit("THREAD_DELETE" if channel["type"] == THREAD else "CHANNEL_DELETE", channel)
 
     def create_thread(self, parent_id: str, body: Payload, thread_id: str | None = None) -> Payload:
         """Open a thread of the bot; on a message, thread_id is that message's id."""
         thread: Payload = {
             "id": thread_id or snowflake(),
-            "type": 11,
+            "type": THREAD,
             "guild_id": self.id,
             "parent_id": parent_id,
             "owner_id": self.bot_id,
@@ -167,7 +167,7 @@ class Guild:
     def change_channel(self, channel_id: str, changes: Payload) -> Payload:
         """Change fields of a channel or (also archived and locked) of a thread."""
         channel = self.channels[channel_id]
-        is_thread = channel["type"] == 11
+        is_thread = channel["type"] == THREAD
         if is_thread:
             inner = {key: changes.pop(key) for key in ("archived", "locked", "auto_archive_duration") if key in changes}
             if "archived" in inner:
@@ -194,6 +194,11 @@ class Guild:
         return path
 
     # --- questions ---
+
+    @property
+    def gateway_url(self) -> str:
+        """Where the gateway listens."""
+        return self.base_url.replace("http", "ws", 1) + "/gateway"
 
     def channel(self, channel_id: str) -> Payload:
         """A channel or thread; raises 10003."""
@@ -253,7 +258,7 @@ class Guild:
     def bot_permissions(self, channel_id: str) -> int:
         """The permission bits the bot has in a channel, or in a thread through its parent."""
         channel = self.channel(channel_id)
-        overwrites = self.channels[channel["parent_id"]] if channel["type"] == 11 else channel
+        overwrites = self.channels[channel["parent_id"]] if channel["type"] == THREAD else channel
         bits = self.seed.bot_permissions
         for overwrite in overwrites["permission_overwrites"]:
             bits = bits & ~int(overwrite["deny"]) | int(overwrite["allow"])

@@ -10,7 +10,19 @@ from dataclasses import dataclass, field
 
 from bot.demo.discord.guild import Guild
 from bot.demo.discord.messages import edited_message, new_message, numbered
-from bot.demo.discord.protocol import EPHEMERAL, LOADING, ApiError, Payload, Upload, snowflake
+from bot.demo.discord.protocol import (
+    EPHEMERAL,
+    LOADING,
+    Answer,
+    ApiError,
+    Call,
+    Payload,
+    Route,
+    Upload,
+    invalid_form,
+    snowflake,
+)
+from bot.demo.discord.rules import check_message, check_modal
 
 COMMAND, CLICK, AUTOCOMPLETE, MODAL_SUBMIT = 2, 3, 4, 5
 
@@ -42,6 +54,18 @@ class Interactions:
         self.modals: dict[str, tuple[Interaction, Payload]] = {}
         """Shown and not yet submitted: modal id → what it answered, and the modal with that id in it."""
 
+    def routes(self) -> list[Route]:
+        """The endpoints of interactions and their follow-ups; a token in the path opens them."""
+        hook = "/webhooks/{app}/{token}"
+        message = hook + "/messages/{message}"
+        return [
+            Route("POST", "/interactions/{interaction}/{token}/callback", self._answer, "", is_public=True),
+            Route("POST", hook, self._follow_up, "webhook", is_public=True),
+            Route("GET", message, lambda call: (200, self._reply(call)), "", is_public=True),
+            Route("PATCH", message, self._edit_reply, "webhook", is_public=True),
+            Route("DELETE", message, self._delete_reply, "webhook", is_public=True),
+        ]
+
     def submission(self, modal_id: str, data: Payload) -> Interaction:
         """The interaction that submits a shown modal."""
         shown_by, _ = self.modals[modal_id]
@@ -49,7 +73,7 @@ class Interactions:
         return Interaction(MODAL_SUBMIT, shown_by.person_id, shown_by.channel_id, data, shown_by.source, parent)
 
     async def ask(self, interaction: Interaction) -> Payload | None:
-        """Send it to the bot and return the bot's answer, {type, data, message, modal}, or None when it was too late."""
+        """Send it to the bot and return its answer, {type, data, message, modal}; None when it came too late."""
         self._by_token[interaction.token] = interaction
         self._guild.emit("INTERACTION_CREATE", self._payload(interaction))
         try:
@@ -59,51 +83,61 @@ class Interactions:
             self._guild.emit("failed", failed, interaction.person_id)
             return None
 
-    def answer(self, interaction_id: str, token: str, body: Payload, files: Mapping[int, Upload]) -> Payload:
-        """The bot's one answer; raises 10062 (unknown or too late) and 40060 (already answered)."""
-        interaction = self._by_token.get(token)
-        if interaction is None or interaction.id != interaction_id:
+    def _answer(self, call: Call) -> Answer:
+        """The bot's one answer; 10062 is unknown or too late, 40060 already answered."""
+        interaction = self._by_token.get(call.path["token"])
+        if interaction is None or interaction.id != call.path["interaction"] or interaction.acked.cancelled():
             raise ApiError(404, 10062, "Unknown interaction")
-        if interaction.acked.done() and not interaction.acked.cancelled():
+        if interaction.acked.done():
             raise ApiError(400, 40060, "Interaction has already been acknowledged.")
-        if interaction.acked.cancelled() or time.monotonic() - interaction.at > self._ack_seconds:
-            raise ApiError(404, 10062, "Unknown interaction")
-        data: Payload = body.get("data") or {}
-        message = self._act(interaction, body["type"], data, files)
-        modal = self._show_modal(interaction, data) if body["type"] == 9 else None
-        interaction.acked.set_result({"type": body["type"], "data": data, "message": message, "modal": modal})
-        self._guild.emit("ack", {"interaction": interaction.id, "type": body["type"]})
+        kind: int = call.body["type"]
+        data: Payload = call.body.get("data") or {}
+        message = self._act(interaction, kind, data, call.files)
+        modal = self._show_modal(interaction, data) if kind == 9 else None
+        interaction.acked.set_result({"type": kind, "data": data, "message": message, "modal": modal})
+        self._guild.emit("ack", {"interaction": interaction.id, "type": kind})
+        if not _is_yes(call.query.get("with_response")):
+            return 204, None
         told: Payload = {"id": interaction.id, "type": interaction.kind}
         if message is not None:
-            told |= {"response_message_id": message["id"], "response_message_loading": body["type"] == 5}
+            told |= {"response_message_id": message["id"], "response_message_loading": kind == 5}
             told["response_message_ephemeral"] = bool(message["flags"] & EPHEMERAL)
-        resource = {"resource": {"type": body["type"], "message": message}} if body["type"] in (4, 7) else {}
-        return {"interaction": told, **resource}
+        return 200, {"interaction": told} | ({"resource": {"type": kind, "message": message}} if kind in (4, 7) else {})
 
-    def by_token(self, token: str) -> Interaction:
-        """The interaction whose token this is; raises 50027 after its life, 10015 before it is answered."""
-        interaction = self._by_token.get(token)
+    def _follow_up(self, call: Call) -> Answer:
+        """One more message; the first one after "is thinking…" takes that one's place."""
+        interaction = self._living(call)
+        check_message(call.body, call.files)
+        message = self._guild.messages.get(interaction.original or "")
+        if message is not None and message["flags"] & LOADING:
+            message = self._rewrite(message, call.body, call.files)
+        else:
+            message = self._post(interaction, call.body, call.files)
+        return (200, message) if _is_yes(call.query.get("wait")) else (204, None)
+
+    def _edit_reply(self, call: Call) -> Answer:
+        message = self._reply(call)
+        check_message(call.body, call.files, message)
+        return 200, self._rewrite(message, call.body, call.files)
+
+    def _delete_reply(self, call: Call) -> Answer:
+        self._guild.remove_message(self._reply(call)["id"])
+        return 204, None
+
+    def _reply(self, call: Call) -> Payload:
+        interaction, message_id = self._living(call), call.path["message"]
+        message_id = (interaction.original or "") if message_id == "@original" else message_id
+        return self._guild.message(interaction.channel_id, message_id)
+
+    def _living(self, call: Call) -> Interaction:
+        interaction = self._by_token.get(call.path["token"])
         if interaction is None or time.monotonic() - interaction.at > self._token_seconds:
             raise ApiError(401, 50027, "Invalid Webhook Token")
         if not interaction.acked.done() or interaction.acked.cancelled():
             raise ApiError(404, 10015, "Unknown Webhook")
         return interaction
 
-    def follow_up(self, interaction: Interaction, body: Payload, files: Mapping[int, Upload]) -> Payload:
-        """One more message; the first one after "is thinking…" takes that one's place."""
-        thinking = self._guild.messages.get(interaction.original or "")
-        if thinking is not None and thinking["flags"] & LOADING:
-            return self.edit(thinking, body, files)
-        return self._post(interaction, body, files)
-
-    def message(self, interaction: Interaction, message_id: str) -> Payload:
-        """A message reachable through the interaction's token, `@original` included."""
-        return self._guild.message(
-            interaction.channel_id, (interaction.original or "") if message_id == "@original" else message_id
-        )
-
-    def edit(self, message: Payload, body: Payload, files: Mapping[int, Upload]) -> Payload:
-        """Change a message through its token; "is thinking…" ends with that."""
+    def _rewrite(self, message: Payload, body: Payload, files: Mapping[int, Upload]) -> Payload:
         edited = edited_message(self._guild, message | {"flags": message["flags"] & ~LOADING}, body, files)
         self._guild.rewrite(edited)
         return edited
@@ -111,20 +145,26 @@ class Interactions:
     def _act(self, it: Interaction, kind: int, data: Payload, files: Mapping[int, Upload]) -> Payload | None:
         match kind:
             case 4 | 5:
-                thinking = {"flags": (data.get("flags") or 0) | (LOADING if kind == 5 else 0)}
-                message = self._post(it, data | thinking, files)
+                if kind == 4:
+                    check_message(data, files)
+                thinking = LOADING if kind == 5 else 0
+                message = self._post(it, data | {"flags": (data.get("flags") or 0) | thinking}, files)
                 it.original = message["id"]
                 return message
             case 6 | 7 if it.source is not None:
                 it.original = it.source
                 message = self._guild.message(it.channel_id, it.source)
-                return message if kind == 6 else self.edit(message, data, files)
+                if kind == 6:
+                    return message
+                check_message(data, files, message)
+                return self._rewrite(message, data, files)
             case 8 if it.kind == AUTOCOMPLETE:
                 return None
             case 9 if it.kind in (COMMAND, CLICK):
+                check_modal(data)
                 return None
             case _:
-                raise ApiError(400, 50035, f"Invalid Form Body: callback type {kind} cannot answer this interaction")
+                raise invalid_form([f"type: callback type {kind} cannot answer this interaction"])
 
     def _post(self, interaction: Interaction, body: Payload, files: Mapping[int, Upload]) -> Payload:
         message = new_message(self._guild, interaction.channel_id, body, files)
@@ -133,7 +173,7 @@ class Interactions:
         return message
 
     def _show_modal(self, interaction: Interaction, data: Payload) -> Payload:
-        modal = data | {"id": secrets.token_urlsafe(8), "components": numbered(data["components"])}
+        modal: Payload = data | {"id": secrets.token_urlsafe(8), "components": numbered(data["components"])}
         self.modals[modal["id"]] = (interaction, modal)
         return modal
 
@@ -169,4 +209,8 @@ class Interactions:
             "context": 0,
             "data": it.data,
         }
-        return payload | ({"message": guild.message(it.channel_id, it.source)} if it.source else {})
+        return payload | ({"message": guild.messages[it.source]} if it.source in guild.messages else {})
+
+
+def _is_yes(value: str | None) -> bool:
+    return value in ("1", "true")

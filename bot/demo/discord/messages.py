@@ -54,14 +54,15 @@ def edited_message(guild: Guild, message: Payload, body: Payload, files: Mapping
 
 def written(guild: Guild, message: Payload, body: Payload, files: Mapping[int, Upload]) -> Payload:
     """A copy of the message with everything the body says put in."""
-    message = message | {key: body[key] or "" for key in ("content",) if key in body}
+    message = message | ({"content": body["content"] or ""} if "content" in body else {})
     message["flags"] |= body.get("flags") or 0
     kept = {attachment["id"]: attachment for attachment in message["attachments"]}
-    wanted = body.get("attachments") if "attachments" in body else [*kept.values(), *({"id": n} for n in files)]
-    message["attachments"] = [_attachment(guild, each, kept, files) for each in wanted or []]
+    wanted: list[Payload] = body.get("attachments", [*kept.values(), *({"id": number} for number in files)]) or []
+    message["attachments"] = [_attachment(guild, each, kept, files) for each in wanted]
     by_name = {f"attachment://{each['filename']}": each for each in message["attachments"]}
     if "embeds" in body:
-        message["embeds"] = [_embed(embed, by_name) for embed in body["embeds"] or []]
+        embeds: list[Payload] = body["embeds"] or []
+        message["embeds"] = [_embed(embed, by_name) for embed in embeds]
     if "components" in body:
         message["components"] = numbered(body["components"] or [], by_name)
     return message | _pings(guild, message, body.get("allowed_mentions"))
@@ -100,7 +101,7 @@ def _attachment(guild: Guild, wanted: Payload, kept: Mapping[str, Payload], file
 
 
 def _embed(embed: Payload, by_name: Mapping[str, Payload]) -> Payload:
-    stored = {key: value for key, value in embed.items() if value is not None} | {"type": "rich"}
+    stored: Payload = {key: value for key, value in embed.items() if value is not None} | {"type": "rich"}
     for key in ("image", "thumbnail"):
         if key in stored:
             url = by_name.get(stored[key]["url"], stored[key])["url"]
@@ -117,9 +118,8 @@ def _component(component: Payload, ids: Iterator[int], by_name: Mapping[str, Pay
         if key in stored:
             stored[key] = _media(stored[key]["url"], by_name)
     if stored["type"] == 13:
-        stored |= {
-            key: by_name[component["file"]["url"]][fact] for key, fact in (("name", "filename"), ("size", "size"))
-        }
+        file = by_name.get(component["file"]["url"], {})
+        stored |= {"name": file.get("filename"), "size": file.get("size")}
     if "items" in stored:
         looks = {"description": None, "spoiler": False}
         stored["items"] = [looks | item | {"media": _media(item["media"]["url"], by_name)} for item in stored["items"]]
@@ -143,7 +143,7 @@ def _pings(guild: Guild, message: Payload, allowed: Payload | None) -> Payload:
     kinds: list[Any] = ["users", "roles", "everyone"] if allowed is None else allowed.get("parse") or []
 
     def chosen(kind: str, pattern: str) -> list[str]:
-        listed = {str(each) for each in (allowed or {}).get(kind) or []}
+        listed = set(map(str, (allowed or {}).get(kind) or ()))
         return [each for each in dict.fromkeys(re.findall(pattern, text)) if kind in kinds or each in listed]
 
     may_ping_all = bool(guild.bot_permissions(message["channel_id"]) & Permission.MENTION_EVERYONE)

@@ -14,7 +14,7 @@ from bot.demo.discord.forms import Misuse, chosen_values, command_data, modal_an
 from bot.demo.discord.guild import Guild, Someone
 from bot.demo.discord.interactions import AUTOCOMPLETE, CLICK, COMMAND, Interaction, Interactions
 from bot.demo.discord.messages import walk
-from bot.demo.discord.protocol import Payload
+from bot.demo.discord.protocol import THREAD, Payload
 
 _EVENTS = {
     "MESSAGE_CREATE": "message",
@@ -102,7 +102,7 @@ class Person:
     def state(self) -> Payload:
         """What the page shows around the messages: people, channels with their threads, and commands."""
         guild = self._guild
-        threads = [each for each in guild.channels.values() if each["type"] == 11]
+        threads = [each for each in guild.channels.values() if each["type"] == THREAD]
         return {
             "people": [{"id": p.id, "key": p.key, "name": p.name, "roles": p.roles} for p in guild.people.values()],
             "channels": [
@@ -112,7 +112,7 @@ class Person:
                     "threads": [_line(t) for t in threads if _is_in(t, channel)],
                 }
                 for channel in guild.channels.values()
-                if channel["type"] != 11
+                if channel["type"] != THREAD
             ],
             "commands": self.commands(),
         }

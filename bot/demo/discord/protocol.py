@@ -1,9 +1,10 @@
-"""The words of Discord's wire that every part of the loopback shares: payloads, error answers, permissions, snowflakes."""
+"""The words of Discord's wire that all parts of the loopback share: payloads, endpoints, errors, permissions, ids."""
 
 from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntFlag
@@ -12,8 +13,11 @@ from typing import Any
 Payload = dict[str, Any]
 """One JSON object as Discord sends it; its shape is Discord's, checked by `openapi` and not by the type checker."""
 
-EPHEMERAL, LOADING, COMPONENTS_V2 = 1 << 6, 1 << 7, 1 << 15
-"""Message flags: only for one person, "is thinking…", laid out by components alone."""
+HAS_THREAD, EPHEMERAL, LOADING, COMPONENTS_V2 = 1 << 5, 1 << 6, 1 << 7, 1 << 15
+"""Message flags: a thread hangs on it, only for one person, "is thinking…", laid out by components alone."""
+
+THREAD = 11
+"""Channel type of a public thread."""
 
 _DISCORD_EPOCH_MS = 1_420_070_400_000
 _ticket = itertools.count()
@@ -56,6 +60,31 @@ class Upload:
     filename: str
     content_type: str
     content: bytes
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request of the bot: path variables, query, decoded JSON body ({"list": …} for an array), uploaded files."""
+
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Payload
+    files: Mapping[int, Upload]
+
+
+Answer = tuple[int, object]
+"""Status and JSON body; None is no body."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """One endpoint: `kind` names its rate-limit bucket; public ones carry a token in the path instead of a header."""
+
+    method: str
+    path: str
+    handle: Callable[[Call], Answer]
+    kind: str = "other"
+    is_public: bool = False
 
 
 def invalid_form(reasons: list[str]) -> ApiError:

@@ -23,8 +23,8 @@ from bot.demo.discord.interactions import Interactions
 from bot.demo.discord.limits import Hit, Limits, Meter, RateLimited
 from bot.demo.discord.openapi import load_openapi
 from bot.demo.discord.people import PeopleApi, Person
-from bot.demo.discord.protocol import ApiError, Payload, Upload, invalid_form
-from bot.demo.discord.rest import Call, Rest, Route
+from bot.demo.discord.protocol import THREAD, ApiError, Call, Payload, Route, Upload, invalid_form
+from bot.demo.discord.rest import Rest
 from bot.demo.discord.transcript import Record, transcript
 
 _API = "/api/v10"
@@ -58,7 +58,7 @@ class LoopbackDiscord:
         self._interactions = Interactions(self.guild, ack_seconds, token_seconds)
         self._gateway = Gateway(self.guild, self.token)
         self._people = PeopleApi(self.guild, self._interactions)
-        self._rest = Rest(self.guild, self._interactions, self._meter)
+        self._rest = Rest(self.guild, self._meter)
         self._openapi = load_openapi()
         self._faults: list[Payload] = []
         self._is_rest_down = False
@@ -72,7 +72,7 @@ class LoopbackDiscord:
     async def start(self) -> None:
         """Listen on a loopback port and replay the state."""
         app = web.Application(middlewares=[self._same_origin], client_max_size=110 * 1024 * 1024)
-        for route in self._rest.routes():
+        for route in [*self._rest.routes(), *self._interactions.routes()]:
             app.router.add_route(route.method, _API + route.path, self._serving(route))
         app.router.add_route("*", _API + "/{rest:.*}", self._unknown)
         app.router.add_get("/gateway", self._gateway.connect)
@@ -123,7 +123,7 @@ class LoopbackDiscord:
     @property
     def channel_ids(self) -> dict[str, int]:
         """Channel (not thread) ids by name."""
-        return {each["name"]: int(each["id"]) for each in self.guild.channels.values() if each["type"] != 11}
+        return {each["name"]: int(each["id"]) for each in self.guild.channels.values() if each["type"] != THREAD}
 
     @property
     def role_ids(self) -> dict[str, int]:
@@ -226,7 +226,7 @@ class LoopbackDiscord:
         body, files = sent
         if self._openapi and (wrong := list(self._openapi.request_mistakes(route.method, path, query, body))):
             raise invalid_form(wrong)
-        fields: Payload = body if isinstance(body, dict) else {"list": body or []}
+        fields: Payload = {"list": body or []} if isinstance(body, list) else body or {}
         return route.handle(Call({key: unquote(value) for key, value in variables.items()}, query, fields, files))
 
     async def _unknown(self, request: web.Request) -> web.StreamResponse:

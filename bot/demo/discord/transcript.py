@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from bot.demo.discord.guild import Guild, Listener
 from bot.demo.discord.messages import plain_text
-from bot.demo.discord.protocol import EPHEMERAL, Payload
+from bot.demo.discord.protocol import EPHEMERAL, THREAD, Payload
 
 Record = Callable[[str, Mapping[str, object]], None]
 
@@ -74,8 +74,8 @@ def _interaction(guild: Guild, payload: Payload) -> Payload:
 
 
 def _place(guild: Guild, channel_id: str) -> Payload:
-    channel = guild.channels.get(channel_id, {"name": "deleted", "type": 11, "parent_id": None})
-    if channel["type"] != 11:
+    channel = guild.channels.get(channel_id, {"name": "deleted", "type": THREAD, "parent_id": None})
+    if channel["type"] != THREAD:
         return {"channel": channel["name"], "thread": None}
     parent = guild.channels.get(channel["parent_id"], {"name": "deleted"})
     return {"channel": parent["name"], "thread": channel["name"]}
