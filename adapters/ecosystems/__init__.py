@@ -1,0 +1,7 @@
+"""Package registries by the name that `ecosystem` has in the configuration; a new one is one file and one line."""
+
+from adapters.ecosystems.pypi import PyPI
+
+ECOSYSTEMS = {
+    "pypi": PyPI,
+}

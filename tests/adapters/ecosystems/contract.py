@@ -9,8 +9,8 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -191,10 +191,12 @@ class EcosystemContract:
         with pytest.raises((StepFailed, Unreachable)):
             await world.ecosystem.refresh_lock(folder, pins, log=world.log)
 
-    async def test_versions_sort_as_versions(self, world: RegistryWorld):
-        numbers = ["1.10.0", "1.9.0", "2.0.0", "1.9.10"]
-        key = cast("Callable[[str], tuple[int, ...]]", world.ecosystem.version_key)  # the port: its keys compare
-        assert sorted(numbers, key=key) == ["1.9.0", "1.9.10", "1.10.0", "2.0.0"]
+    async def test_versions_compare_as_versions(self, world: RegistryWorld):
+        ladder = ["1.9.0", "1.9.10", "1.10.0", "2.0.0"]
+        for lower, higher in pairwise(ladder):
+            assert world.ecosystem.is_newer(higher, than=lower)
+            assert not world.ecosystem.is_newer(lower, than=higher)
+            assert not world.ecosystem.is_newer(lower, than=lower)
 
     async def _expect_absent(self, world: RegistryWorld, version: str) -> None:
         assert not (await world.ecosystem.listing(world.package, version)).files

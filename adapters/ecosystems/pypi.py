@@ -1,0 +1,260 @@
+"""PyPI through uv: how a Python package is built, published and seen, and how its consumers are locked.
+
+An exit code is never the answer: outcomes are told apart by what uv says, and whoever calls looks at the index and at
+the lock afterwards. The texts themselves are read and written in `pyproject.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urljoin
+
+import msgspec
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+from adapters.ecosystems import pyproject
+from adapters.web import Web
+from core.errors import Refused, StepFailed, Trouble, Unreachable
+from core.ports import Dependency, Finished, Listing, Pin, Processes
+from core.registry import Argv, Package
+from core.releases import Artefact
+
+_UV = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
+_DUNDER = re.compile(r"""^__version__\s*(?::\s*str\s*)?=\s*["']([^"']+)["']""", re.MULTILINE)
+_TAKEN = re.compile(r"do not match|File already exists|filename has already been used")
+_DENIED = re.compile(r"status code 40[13]|Missing credentials|401 Unauthorized|403 Forbidden")
+_REJECTED = re.compile(r"status code 4(?!08|09|25|29)\d\d")
+_YANKED = re.compile(r"`([^`=]+)==([^`]+)` is yanked")
+_LATER = re.compile(
+    r"there is no version of|not found in the package registry|Failed to fetch|error sending request"
+    r"|HTTP status server error|\(404 Not Found\)|\(429 Too Many Requests\)|timed out"
+)
+
+
+class PyPISettings(msgspec.Struct, frozen=True):
+    """Where to publish, the Simple API to read, and uv's cache (None: below the children's HOME)."""
+
+    publish_url: str = "https://upload.pypi.org/legacy/"
+    index_url: str = "https://pypi.org/simple/"
+    cache_dir: str | None = None
+
+
+class _Hashes(msgspec.Struct):
+    sha256: str
+
+
+class _File(msgspec.Struct):
+    filename: str
+    hashes: _Hashes
+    yanked: bool | str = False
+
+    @property
+    def is_yanked(self) -> bool:
+        return self.yanked is not False
+
+
+class _Simple(msgspec.Struct):
+    """A PEP 691 page. A file without a sha256 does not decode: a hash that nobody knows is never ours."""
+
+    files: list[_File]
+
+
+class _Info(msgspec.Struct):
+    author: str | None = None
+    author_email: str | None = None
+
+
+class _Project(msgspec.Struct):
+    info: _Info
+
+
+class PyPI:
+    """See `core.ports.Ecosystem`. Names of distributions come out normalised (PEP 503)."""
+
+    name = "pypi"
+    manifest = "pyproject.toml"
+    lock = "uv.lock"
+    credentials: tuple[str, ...] = ("UV_PUBLISH_TOKEN",)
+    tools: tuple[str, ...] = ("uv",)
+
+    def __init__(self, processes: Processes, web: Web, settings: PyPISettings) -> None:
+        self._processes, self._web, self._settings = processes, web, settings
+        self._env = {"UV_DEFAULT_INDEX": settings.index_url, "UV_PYTHON_DOWNLOADS": "never", "UV_HTTP_RETRIES": "1"}
+        if settings.cache_dir:
+            self._env["UV_CACHE_DIR"] = settings.cache_dir
+
+    def version(self, package: Package, text: bytes) -> str:
+        """From `project.version`, or `__version__ = "…"` in any other file; normalised (PEP 440)."""
+        path = package.version_file
+        if Path(path).name == self.manifest:
+            declared = pyproject.project_version(text)
+        else:
+            found = _DUNDER.search(text.decode(errors="replace"))
+            declared = found[1] if found else ""
+        try:
+            return str(Version(declared))
+        except InvalidVersion:
+            why = f"{path} says {declared!r}" if declared else f"{path} declares none"
+            raise Refused(f"{package.name} has no legal version", why, f'write version = "1.2.3" in {path}') from None
+
+    def dependency_files(self, package: Package | None) -> tuple[str, ...]:
+        """The manifest; of a consumer its lock too."""
+        return (self.manifest,) if package else (self.manifest, self.lock)
+
+    def dependencies(self, files: Mapping[str, bytes | None]) -> tuple[Dependency, ...]:
+        """What `project.dependencies` names."""
+        return pyproject.dependencies(files.get(self.manifest) or b"", files.get(self.lock) or b"")
+
+    def repinned(self, manifest: bytes, pins: Sequence[Pin]) -> bytes:
+        """`name[extras]==version; marker`, and no entry in `[tool.uv.sources]` any more."""
+        return pyproject.repinned(manifest, pins)
+
+    def locked_versions(self, lock: bytes) -> Mapping[str, str]:
+        """What `uv.lock` takes from a registry."""
+        return pyproject.locked_versions(lock)
+
+    def is_newer(self, version: str, than: str) -> bool:
+        """Compares as PEP 440 does."""
+        return Version(version) > Version(than)
+
+    async def build(
+        self, package: Package, worktree: Path, out: Path, *, epoch: int, log: Path
+    ) -> tuple[Artefact, ...]:
+        """Wheel and sdist, into an empty `out`. uv's own backend needs no network; others come from the index."""
+        argv = (_UV, "build", "--no-create-gitignore", "--out-dir", str(out))
+        env = {**self._env, "SOURCE_DATE_EPOCH": str(epoch)}
+        done = await self._processes.run(argv, cwd=worktree, env=env, log=log)
+        if done.exit_code:
+            raise StepFailed(f"{package.name} does not build", _said(done), "look at its log")
+        artefacts = tuple(_artefact(path) for path in sorted(out.iterdir()))
+        if {_identity(one.filename)[0] for one in artefacts} != {_name(package)}:
+            built = ", ".join(one.filename for one in artefacts) or "nothing"
+            raise StepFailed(f"{package.name} built {built}", f"expected {_name(package)}", "correct published_as")
+        return artefacts
+
+    async def listing(self, package: Package, version: str) -> Listing:
+        """The files of `version` in the Simple API; yanked only when all of them are."""
+        files = await self._files(package, version)
+        if not files:
+            return Listing()
+        hashes = {file.filename: file.hashes.sha256 for file in files}
+        return Listing(hashes, all(file.is_yanked for file in files), await self._owner(package))
+
+    async def is_installable(self, package: Package, version: str) -> bool:
+        """True when the Simple API, which uv reads, offers files of `version` and none of them is yanked."""
+        files = await self._files(package, version)
+        return bool(files) and not any(file.is_yanked for file in files)
+
+    def publish_commands(self, package: Package, files: Sequence[Path]) -> tuple[Argv, ...]:
+        """`--check-url` skips what is there with our bytes, and nothing else."""
+        where = ("--publish-url", self._settings.publish_url, "--check-url", self._settings.index_url)
+        return ((_UV, "publish", *where, *map(str, files)),)
+
+    async def publish(self, package: Package, files: Sequence[Path], *, log: Path) -> None:
+        """See the port. Safe to call again with the same bytes; the token goes to this one child only."""
+        [argv] = self.publish_commands(package, files)
+        done = await self._processes.run(argv, env=self._env, credentials=self.credentials, log=log)
+        if done.exit_code:
+            raise _publish_trouble(package, _said(done))
+
+    def lock_commands(self, pins: Sequence[Pin]) -> tuple[Argv, ...]:
+        """All is revalidated, not only the pins: what they require may be as new as they are."""
+        return (
+            (_UV, "lock", "--refresh", *(word for pin in pins for word in ("--upgrade-package", pin.distribution))),
+        )
+
+    async def refresh_lock(self, worktree: Path, pins: Sequence[Pin], *, log: Path) -> None:
+        """See the port. A manifest without the exact pin is refused: uv would keep the old version and exit 0."""
+        manifest = (worktree / self.manifest).read_bytes()
+        if self.repinned(manifest, pins) != manifest:
+            raise Refused(
+                f"{self.manifest} is not pinned",
+                "only an exact pin proves that the lock moved",
+                "release resume: the step pins it first",
+            )
+        [argv] = self.lock_commands(pins)
+        done = await self._processes.run(argv, cwd=worktree, env=self._env, log=log)
+        said = _said(done)
+        if done.exit_code and _LATER.search(said) and not _DENIED.search(said):
+            raise StepFailed("uv lock cannot resolve yet", said, "release resume, in a few minutes")
+        if done.exit_code:
+            raise Refused("uv lock failed", said, "correct what it names, then release freeze")
+        wanted = {canonicalize_name(pin.distribution): str(Version(pin.version)) for pin in pins}
+        if yanked := [f"{name} {version}" for name, version in _YANKED.findall(said) if wanted.get(name) == version]:
+            raise Refused(f"{', '.join(yanked)} is yanked", said, "bump the version, then release freeze")
+        locked = self.locked_versions((worktree / self.lock).read_bytes())
+        if stuck := sorted(name for name, version in wanted.items() if locked.get(name) != version):
+            raise StepFailed(
+                f"the lock did not move to the new {', '.join(stuck)}", said, "release resume, in a few minutes"
+            )
+
+    async def _files(self, package: Package, version: str) -> list[_File]:
+        url = f"{self._settings.index_url.rstrip('/')}/{_name(package)}/"
+        headers = {"Accept": "application/vnd.pypi.simple.v1+json", "Cache-Control": "no-cache"}
+        answer = await self._web.get(url, headers)
+        if answer.status == 404:
+            return []
+        if answer.status != 200:
+            raise Unreachable(f"{url} answered {answer.status}", "that is neither yes nor no", "try again in a minute")
+        try:
+            files = msgspec.json.decode(answer.body, type=_Simple).files
+        except msgspec.DecodeError as error:
+            raise Unreachable(f"{url} is no PEP 691 page with sha256 hashes", str(error), "look at it") from error
+        return [file for file in files if _identity(file.filename)[1] == Version(version)]
+
+    async def _owner(self, package: Package) -> str:
+        """Whose it seems to be. Only ever shown, so not knowing is fine."""
+        url = urljoin(f"{self._settings.index_url.rstrip('/')}/", f"../pypi/{_name(package)}/json")
+        try:
+            info = msgspec.json.decode((await self._web.get(url)).body, type=_Project).info
+        except (Unreachable, msgspec.DecodeError):
+            return ""
+        return info.author or info.author_email or ""
+
+
+def _publish_trouble(package: Package, said: str) -> Trouble:
+    """Refused where trying again can never help; else StepFailed, and the caller looks at the index first."""
+    if _TAKEN.search(said):
+        return Refused(f"{package.name}: version taken by other bytes", said, "bump the version, then release freeze")
+    if _DENIED.search(said):
+        return Refused(f"{package.name}: the index denies us", said, "set UV_PUBLISH_TOKEN to one that may upload")
+    if _REJECTED.search(said):
+        return Refused(f"{package.name}: the index rejects it", said, "correct what it names, then release freeze")
+    return StepFailed(f"{package.name} was not published", said, "release resume")
+
+
+def _said(done: Finished) -> str:
+    """What uv complained about, on one line: from its first `error:` on, else all it said."""
+    text = " ".join(done.stderr.split())
+    return text[max(text.find("error: "), 0) :][:600]
+
+
+def _artefact(path: Path) -> Artefact:
+    body = path.read_bytes()
+    return Artefact(path.name, hashlib.sha256(body).hexdigest(), len(body))
+
+
+def _name(package: Package) -> str:
+    return canonicalize_name(package.distribution)
+
+
+def _identity(filename: str) -> tuple[str, Version | None]:
+    """Normalised name and version of a wheel or an sdist; ("", None) for any other file."""
+    try:
+        parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
+        name, version, *_ = parse(filename)
+        return name, version
+    except (InvalidWheelFilename, InvalidSdistFilename):
+        return "", None
