@@ -1,0 +1,167 @@
+"""How we talk to the database: the engine with its settings, statements on one connection, and what complaints mean.
+
+The settings of SQLite are those without which updates get lost: our own BEGIN IMMEDIATE, WAL and full syncs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Column, Table, delete, insert, select, update
+from sqlalchemy.engine import CursorResult, RowMapping
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from core.errors import Refused, Trouble, Unreachable
+
+_Row = Mapping[str, object]
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON")
+_MEANINGS = {
+    "unique": "somebody stored the same first",
+    "foreign key": "it names something that is not in the record",
+    "check": "a value is blank or not one of the allowed",
+    "null": "a value is missing",
+    "locked": "another process is writing for longer than we wait",
+}
+
+
+def new_engine(text: str) -> AsyncEngine:
+    """An engine for `sqlite:///PATH` or `postgresql://…`; Refused when `text` is no such URL. Opens nothing yet."""
+    try:
+        url = sa.make_url(text)
+    except SQLAlchemyError as error:
+        raise Refused(
+            "the database URL cannot be read", "it is no URL", "write sqlite:///PATH or postgresql://HOST/NAME"
+        ) from error
+    driver = _DRIVERS.get(url.get_backend_name())
+    if driver is None:
+        raise Refused(
+            f"no database of the kind {url.get_backend_name()!r}",
+            "SQLite and PostgreSQL are known",
+            "write sqlite:///PATH or postgresql://HOST/NAME",
+        )
+    url = url.set(drivername=driver)
+    if driver == _DRIVERS["sqlite"]:
+        engine = create_async_engine(url)
+        _settle_sqlite(engine)
+        return engine
+    return create_async_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+
+
+def for_readers(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine, whose transactions see one state, write nothing and wait for no writer."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(readonly=True)
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def trouble(error: Exception, url: sa.URL) -> Trouble:
+    """What a complaint of the database means: Refused when nothing was changed, Unreachable when nobody answered."""
+    why = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    meaning = next((text for word, text in _MEANINGS.items() if word in why.lower()), "")
+    if isinstance(error, IntegrityError | DataError | UnicodeError | OverflowError):
+        reason = f"{meaning} ({why})" if meaning else why
+        return Refused("the record does not take this", reason, "look again at what it says now, then try again")
+    place = url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite":
+        return Refused(f"the database {place} refuses", f"{meaning} ({why})" if meaning else why, _sqlite_advice(why))
+    if isinstance(error, OperationalError | InterfaceError):
+        return Unreachable(f"the database {place} does not answer", why, "see that it runs, then try again")
+    return Refused(f"the database {place} refuses", why, "see that it is one of ours and up to date")
+
+
+def changed_since(what: str) -> Refused:
+    """The refusal of one whose picture of `what` is too old."""
+    return Refused(f"{what} has changed since you looked", "somebody else was faster", "look at it again: release show")
+
+
+class Connected:
+    """Statements on the connection of one transaction; every complaint leaves as Trouble."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def _run(
+        self, statement: sa.Executable, rows: Sequence[Mapping[str, object]] | None = None
+    ) -> CursorResult[Any]:
+        try:
+            return await self._connection.execute(statement, rows)
+        except (SQLAlchemyError, UnicodeError, OverflowError) as error:
+            raise trouble(error, self._connection.engine.url) from error
+
+    async def _insert(self, table: Table, value: msgspec.Struct, **more: object) -> int:
+        """Store the fields of `value` that are columns; gives the row's number back."""
+        result = await self._run(insert(table).values(**columns(table, value), **more))
+        key = result.inserted_primary_key
+        return key[0] if key else 0
+
+    async def _put(self, table: Table, key: _Row, values: _Row) -> None:
+        """Insert or replace one row; writers are serial, so nobody can come between."""
+        where = [table.c[name] == value for name, value in key.items()]
+        if not (await self._run(update(table).where(*where).values(**values))).rowcount:
+            await self._run(insert(table).values(**{**key, **values}))
+
+    async def _write_list(self, owner: Column[str], slug: str, items: Sequence[_Row]) -> None:
+        """Replace the ordered rows that belong to `slug` in the table of `owner`."""
+        await self._run(delete(owner.table).where(owner == slug))
+        if items:
+            rows = [{owner.name: slug, "position": position, **item} for position, item in enumerate(items)]
+            await self._run(insert(owner.table), rows)
+
+    async def _read_lists(self, owner: Column[str], of: sa.Select[Any]) -> Mapping[str, list[RowMapping]]:
+        """The ordered rows of every slug that `of` selects, by slug."""
+        table = owner.table
+        found: defaultdict[str, list[RowMapping]] = defaultdict(list)
+        rows = await self._run(select(table).where(owner.in_(of)).order_by(table.c.position))
+        for row in rows.mappings():
+            found[row[owner.name]].append(row)
+        return found
+
+
+def columns(table: Table, value: msgspec.Struct) -> dict[str, Any]:
+    """The fields of `value` that are columns of `table`, without the number that the database gives."""
+    return {name: field for name, field in msgspec.structs.asdict(value).items() if name in table.c and name != "id"}
+
+
+def changed_columns(table: Table, before: msgspec.Struct, after: msgspec.Struct) -> dict[str, Any]:
+    """The columns in which `after` differs from `before` (L29)."""
+    old = columns(table, before)
+    return {name: field for name, field in columns(table, after).items() if field != old[name]}
+
+
+def fields(table: Table, kind: type[msgspec.Struct]) -> list[Column[Any]]:
+    """The columns of `table` that are fields of `kind`."""
+    return [column for column in table.c if column.name in kind.__struct_fields__]
+
+
+def _settle_sqlite(engine: AsyncEngine) -> None:
+    """Have every connection set up so that writers queue at BEGIN and readers never wait."""
+
+    def settle(dbapi: Any, _record: object) -> None:
+        dbapi.isolation_level = None  # we emit BEGIN ourselves; the driver's own BEGIN loses updates
+        for pragma in _PRAGMAS:
+            dbapi.execute(f"PRAGMA {pragma}")
+
+    def begin(connection: sa.Connection) -> None:
+        reads = bool(connection.get_execution_options().get("readonly"))
+        connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    sa.event.listen(engine.sync_engine, "connect", settle)
+    sa.event.listen(engine.sync_engine, "begin", begin)
+
+
+def _sqlite_advice(why: str) -> str:
+    text = why.lower()
+    if "not a database" in text or "malformed" in text:
+        return "name another file, or put the backup of this one in its place"
+    if "readonly" in text or "unable to open" in text:
+        return "create its folder and let this user write the file and its folder"
+    if "no such table" in text or "no such column" in text:
+        return "start stationmaster once on this file, so that it is brought up to date"
+    return "try again"

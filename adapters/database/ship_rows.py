@@ -1,0 +1,95 @@
+"""Ships in the record: the ship, its journal, events, gate evidence and seals (spec 6, 8.3)."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import ColumnElement, select, update
+
+from adapters.database.connections import Connected, changed_columns, changed_since, columns, fields
+from adapters.database.tables import events, journal, seals, settings, ships
+from adapters.database.tables import evidence as gates
+from core.errors import Refused
+from core.events import Event
+from core.journal import Entry, Evidence, SealRecord, Ship, ShipState
+from core.registry import Argv, Sha
+
+
+class ShipRows(Connected):
+    """The part of a transaction that is about ships; see `core.ports.Transaction`."""
+
+    appended_events = False
+
+    async def append_event(self, event: Event) -> Event:
+        self.appended_events = True
+        return msgspec.structs.replace(event, id=await self._insert(events, event))
+
+    async def events(self, *, after: int = 0, release: str | None = None, limit: int = 500) -> list[Event]:
+        wanted = select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
+        if release is not None:
+            wanted = wanted.where(events.c.release == release)
+        return [Event(**row) for row in (await self._run(wanted)).mappings()]
+
+    async def insert_ship(self, ship: Ship) -> Ship:
+        if ship.state is ShipState.RUNNING:
+            await self._require_none_running(ship)
+        return msgspec.structs.replace(ship, id=await self._insert(ships, ship))
+
+    async def update_ship(self, before: Ship, after: Ship) -> None:
+        if after.state is ShipState.RUNNING:
+            await self._require_none_running(before)
+        unchanged = (ships.c.id == before.id, ships.c.state == before.state, ships.c.attempt == before.attempt)
+        values = changed_columns(ships, before, after) | {"state": after.state, "attempt": after.attempt}
+        if not (await self._run(update(ships).where(*unchanged).values(**values))).rowcount:
+            raise changed_since(f"the ship of {before.release}")
+
+    async def ship(self, ship_id: int) -> Ship | None:
+        return next(iter(await self._ships(ships.c.id == ship_id)), None)
+
+    async def latest_ship(self, release: str) -> Ship | None:
+        return next(iter(await self._ships(ships.c.release == release, limit=1)), None)
+
+    async def running_ships(self) -> list[Ship]:
+        return await self._ships(ships.c.state == ShipState.RUNNING)
+
+    async def entries(self, release: str) -> dict[str, Entry]:
+        rows = await self._run(select(journal).where(journal.c.release == release).order_by(journal.c.started_at))
+        return {row["key"]: Entry(**row) for row in rows.mappings()}
+
+    async def put_entry(self, entry: Entry) -> None:
+        await self._put(journal, {"release": entry.release, "key": entry.key}, columns(journal, entry))
+
+    async def evidence(self, repository: str, commit: Sha, argv: Argv) -> Evidence | None:
+        same = (gates.c.repository == repository, gates.c.commit == commit)
+        rows = await self._run(select(*fields(gates, Evidence)).where(*same).order_by(gates.c.id.desc()))
+        return next((Evidence(**row) for row in rows.mappings() if row["argv"] == argv), None)
+
+    async def add_evidence(self, evidence: Evidence) -> None:
+        await self._insert(gates, evidence)
+
+    async def add_seal(self, seal: SealRecord) -> None:
+        await self._insert(seals, seal)
+
+    async def seals(self, release: str) -> list[SealRecord]:
+        wanted = select(*fields(seals, SealRecord)).where(seals.c.release == release).order_by(seals.c.id)
+        return [SealRecord(**row) for row in (await self._run(wanted)).mappings()]
+
+    async def setting(self, name: str) -> str | None:
+        return (await self._run(select(settings.c.value).where(settings.c.name == name))).scalar_one_or_none()
+
+    async def put_setting(self, name: str, value: str) -> None:
+        await self._put(settings, {"name": name}, {"value": value})
+
+    async def _ships(self, *where: ColumnElement[bool], limit: int | None = None) -> list[Ship]:
+        """The chosen ships, newest first."""
+        rows = await self._run(select(ships).where(*where).order_by(ships.c.id.desc()).limit(limit))
+        return [Ship(**row) for row in rows.mappings()]
+
+    async def _require_none_running(self, ship: Ship) -> None:
+        """Refused, naming it, while another ship runs: one at a time, whatever the release (spec 6.10)."""
+        for other in await self.running_ships():
+            if other.id != ship.id:
+                raise Refused(
+                    f"{other.release} is being shipped",
+                    f"one at a time; {other.confirmed_by} confirmed it {other.confirmed_at:%Y-%m-%d %H:%M} UTC",
+                    "wait until it has ended",
+                )
