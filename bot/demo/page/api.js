@@ -1,6 +1,7 @@
 /** The people API of the loopback Discord, and its event stream. Errors are sentences. */
 async function call(path, body) {
-  const request = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  const headers = { "Content-Type": "application/json" };
+  const request = body && { method: "POST", headers, body: JSON.stringify(body) };
   const answer = await fetch(`/people/${path}`, request).catch(() => {
     throw new Error("The demo server does not answer. Is it still running?");
   });

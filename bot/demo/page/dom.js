@@ -1,3 +1,5 @@
+/** The only places where elements and links are made. */
+
 /** Build an element. Children are nodes or plain text, never markup: what others wrote stays inert. */
 export function h(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);

@@ -7,7 +7,7 @@ export function markdown(text, names) {
   return parts.flatMap((part, i) => (i % 2 ? [h("pre", { tabindex: "0" }, h("code", {}, part))] : blocks(part, names)));
 }
 
-/** One line of markdown without blocks (button rows of an embed, footers). */
+/** Render one line, where lists, quotes and headings mean nothing. */
 export function inline(text, names, depth = 0) {
   if (depth > 6) return [text];
   const nodes = [];

@@ -10,11 +10,13 @@ export function openModal(modal, view, submit) {
   const inputs = []; // [custom_id, read()] of every field, in order
   const error = h("p", { class: "error", role: "alert" });
   const ok = h("button", { type: "submit", class: "button primary" }, "Submit");
+  const close = () => dialog.close();
+  const cancel = h("button", { type: "button", class: "button secondary", click: close }, "Cancel");
   const form = h("form", { method: "dialog" },
     h("h2", { id: "modal-title" }, modal.title),
     modal.components.map((one) => item(one, view, inputs)),
     error,
-    h("div", { class: "row end" }, h("button", { type: "button", class: "button secondary", click: () => dialog.close() }, "Cancel"), ok));
+    h("div", { class: "row end" }, cancel, ok));
   const dialog = h("dialog", { "aria-labelledby": "modal-title" }, form);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -22,7 +24,7 @@ export function openModal(modal, view, submit) {
     const problem = await submit(Object.fromEntries(inputs.map(([id, read]) => [id, read()])));
     ok.disabled = false;
     if (problem) error.textContent = problem;
-    else dialog.close();
+    else close();
   });
   document.body.append(dialog);
   dialog.showModal();
@@ -51,24 +53,24 @@ function field(one, label, description, view, inputs) {
 }
 
 function textInput(one, attributes) {
-  const node = h(one.style === PARAGRAPH ? "textarea" : "input", {
-    ...attributes, minlength: one.min_length, maxlength: one.max_length, placeholder: one.placeholder, rows: one.style === PARAGRAPH && "5",
-  });
+  const limits = { minlength: one.min_length, maxlength: one.max_length, placeholder: one.placeholder };
+  const node = h(one.style === PARAGRAPH ? "textarea" : "input", { ...attributes, ...limits });
   node.value = one.value ?? "";
   return [node, () => node.value];
 }
 
 function dropDown(one, attributes, view) {
   const many = (one.max_values ?? 1) > 1;
-  const node = h("select", { ...attributes, multiple: many }, !many && h("option", { value: "" }, one.placeholder || "Choose…"),
-    optionNodes(one, view));
+  const nothing = !many && h("option", { value: "" }, one.placeholder || "Choose…");
+  const node = h("select", { ...attributes, multiple: many }, nothing, optionNodes(one, view));
   return [node, () => [...node.selectedOptions].map((option) => option.value).filter(Boolean)];
 }
 
 function group(one, { id, required }) {
   const type = one.type === 21 ? "radio" : "checkbox";
+  const must = required && type === "radio";
   const boxes = one.options.map((option) =>
-    h("input", { type, name: id, value: option.value, checked: option.default, required: required && type === "radio" }));
+    h("input", { type, name: id, value: option.value, checked: option.default, required: must }));
   const rows = boxes.map((box, i) => h("label", { class: "choice" }, box, one.options[i].label,
     one.options[i].description && h("span", { class: "subtext" }, one.options[i].description)));
   const read = () => boxes.filter((box) => box.checked).map((box) => box.value);

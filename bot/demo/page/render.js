@@ -15,8 +15,8 @@ const FOLD_LIMIT = 200_000;
 export function renderMessage(message, view) {
   const body = h("div", { class: "body" }, head(message, view), ...content(message, view));
   if (message.flags & EPHEMERAL) {
-    const dismiss = h("button", { type: "button", class: "plain", click: () => view.dismiss(message) }, "Dismiss message");
-    body.append(h("p", { class: "private" }, "Only you can see this · ", dismiss));
+    const dismiss = { type: "button", class: "plain", click: () => view.dismiss(message) };
+    body.append(h("p", { class: "private" }, "Only you can see this · ", h("button", dismiss, "Dismiss message")));
   }
   const note = view.note(message.id);
   if (note) body.append(h("p", { class: "error", role: "alert" }, note));
@@ -28,7 +28,7 @@ export function renderMessage(message, view) {
 export function optionNodes(select, view) {
   const people = () => view.people().map((person) => ({ label: person.name, value: person.id }));
   return (select.type === USER_SELECT ? people() : select.options).map((option) =>
-    h("option", { value: option.value, selected: option.default }, [option.emoji?.name, option.label].filter(Boolean).join(" "),
+    h("option", { value: option.value, selected: option.default }, labelOf(option),
       option.description ? ` — ${option.description}` : ""));
 }
 
@@ -82,32 +82,38 @@ const COMPONENTS = {
 };
 
 function component(one, view) {
-  return COMPONENTS[one.type]?.(one, view) ?? h("p", { class: "subtext" }, `(this page cannot show component type ${one.type})`);
+  const unknown = () => h("p", { class: "subtext" }, `(this page cannot show component type ${one.type})`);
+  return (COMPONENTS[one.type] ?? unknown)(one, view);
 }
 
 const children = (one, view) => one.components.map((child) => component(child, view));
+const labelOf = (one) => [one.emoji?.name, one.label].filter(Boolean).join(" ");
 const colour = (number) => `#${number.toString(16).padStart(6, "0")}`;
 
 function button(one, view) {
-  const label = [one.emoji?.name, one.label].filter(Boolean).join(" ");
-  if (one.url) return link(one.url, `${label} ↗`, { class: "button secondary" });
+  if (one.url) return link(one.url, `${labelOf(one)} ↗`, { class: "button secondary" });
   const busy = view.busy(view.message.id, one.custom_id);
-  return h("button", {
-    type: "button", class: `button ${STYLES[one.style]}`, disabled: one.disabled || busy, "aria-busy": busy && "true",
-    "data-act": one.custom_id, click: () => view.act(view.message, one.custom_id),
-  }, label, busy && h("span", { class: "working" }, " · working…"));
+  const click = () => view.act(view.message, one.custom_id);
+  return h("button", { ...actor(one, busy, STYLES[one.style]), click }, labelOf(one), busy && " · working…");
 }
 
 function select(one, view) {
   const busy = view.busy(view.message.id, one.custom_id);
   const many = (one.max_values ?? 1) > 1;
-  const list = h("select", { "aria-label": one.placeholder || "Choose", multiple: many, disabled: one.disabled || busy },
-    !many && h("option", { value: "" }, one.placeholder || "Choose…"), optionNodes(one, view));
-  const send = () => view.act(view.message, one.custom_id, [...list.selectedOptions].map((o) => o.value).filter(Boolean));
+  const name = one.placeholder || "Choose";
+  const list = h("select", { "aria-label": name, multiple: many, disabled: one.disabled || busy },
+    !many && h("option", { value: "" }, name), optionNodes(one, view));
+  const values = () => [...list.selectedOptions].map((option) => option.value).filter(Boolean);
+  const click = () => view.act(view.message, one.custom_id, values());
   // A button sends: on a closed list every arrow key would already count as a choice.
-  return h("div", { class: "row" }, list, h("button", {
-    type: "button", class: "button secondary", "data-act": one.custom_id, disabled: one.disabled || busy, click: send,
-  }, busy ? "Working…" : "Choose"));
+  const choose = h("button", { ...actor(one, busy, "secondary"), click }, "Choose", busy && " · working…");
+  return h("div", { class: "row" }, list, choose);
+}
+
+/** While it works a button is disabled in words only: a really disabled one would lose the focus. */
+function actor(one, busy, style) {
+  const state = { disabled: one.disabled, "aria-disabled": busy && "true", "aria-busy": busy && "true" };
+  return { type: "button", class: `button ${style}`, "data-act": one.custom_id, ...state };
 }
 
 function container(one, view) {
@@ -126,8 +132,10 @@ function picture(url, description) {
 function embed(one, view) {
   const { names } = view;
   const fields = (one.fields ?? []).map((field) =>
-    h("div", { class: field.inline ? "" : "whole" }, h("strong", {}, inline(field.name, names)), markdown(field.value, names)));
-  const foot = [one.footer?.text, one.timestamp && new Date(one.timestamp).toLocaleString()].filter(Boolean).join(" · ");
+    h("div", { class: field.inline ? "" : "whole" },
+      h("strong", {}, inline(field.name, names)), markdown(field.value, names)));
+  const at = one.timestamp && new Date(one.timestamp).toLocaleString();
+  const foot = [one.footer?.text, at].filter(Boolean).join(" · ");
   const node = h("div", { class: "container" },
     one.author && h("p", { class: "subtext" }, link(one.author.url, one.author.name)),
     one.title && h("h3", {}, one.url ? link(one.url, inline(one.title, names)) : inline(one.title, names)),
@@ -140,9 +148,9 @@ function embed(one, view) {
 }
 
 function attachment(file) {
-  const size = file.size === undefined ? "" : file.size < 1024 ? `${file.size} bytes` : `${(file.size / 1024).toFixed(1)} KB`;
-  const facts = [size, file.description].filter(Boolean).join(" · ");
-  const node = h("div", { class: "file" }, h("p", {}, "File: ", link(file.url, file.filename), facts && ` · ${facts}`));
+  const size = file.size < 1024 ? `${file.size} bytes` : `${(file.size / 1024).toFixed(1)} KB`;
+  const facts = [link(file.url, file.filename), ` · ${size}`, file.description && ` · ${file.description}`];
+  const node = h("div", { class: "file" }, h("p", {}, "File: ", facts));
   const address = webUrl(file.url);
   if (address?.origin !== location.origin) return node;
   if (/^image\//.test(file.content_type ?? "") || /\.(png|jpe?g|gif|webp)$/i.test(file.filename)) {
@@ -159,7 +167,8 @@ function attachment(file) {
 async function read(address, node) {
   try {
     const text = await (await fetch(address)).text();
-    node.textContent = text.length > FOLD_LIMIT ? `${text.slice(0, FOLD_LIMIT)}\n… cut here; the link above has all of it` : text;
+    const isLong = text.length > FOLD_LIMIT;
+    node.textContent = isLong ? `${text.slice(0, FOLD_LIMIT)}\n… cut here; the link above has all of it` : text;
   } catch {
     node.textContent = "The file could not be read. Try the link above.";
   }

@@ -90,6 +90,7 @@ class YardBot(discord.Client):
     def __init__(self) -> None:
         super().__init__(intents=discord.Intents(guilds=True), guild_ready_timeout=0.02)
         self.tree = app_commands.CommandTree(self)
+        self.asked_slowly, self.let_go = asyncio.Event(), asyncio.Event()
         group = app_commands.Group(name="release", description="Ship releases")
         self.tree.add_command(group)
 
@@ -100,6 +101,9 @@ class YardBot(discord.Client):
 
         @plan.autocomplete("release")
         async def suggest(_: discord.Interaction, typed: str) -> list[app_commands.Choice[str]]:
+            if typed == "2026":
+                self.asked_slowly.set()
+                await self.let_go.wait()
             return [app_commands.Choice(name=f"Release {one}", value=one) for one in RELEASES if typed in one]
 
         @self.tree.command(description="Answer only the one who asks")
@@ -195,6 +199,7 @@ async def test_a_command_can_be_given_by_keyboard_alone(yard: Yard) -> None:
     release = page.get_by_role("combobox", name="release required")
     await expect(release).to_be_focused()
     await expect(page.locator("#hint")).to_have_text("release — Which release")
+    yard.bot.let_go.set()
     await page.keyboard.type("2026")
     await expect(suggestions).to_have_text([f"Release {one}" for one in RELEASES])
     await page.keyboard.press("ArrowDown")
@@ -216,6 +221,19 @@ async def test_a_wrong_option_is_explained_beside_the_command(yard: Yard) -> Non
     await expect(page.locator("#answer")).to_have_text("depth must be a whole number.")
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("combobox", name="Slash command")).to_have_value("/release plan")
+
+
+async def test_suggestions_for_what_was_typed_before_are_dropped(yard: Yard) -> None:
+    page = await yard.look()
+    await run(page, "/release plan")
+    async with page.expect_response(lambda answer: '"2026"' in (answer.request.post_data or "")):
+        await page.keyboard.type("2026")
+        await asyncio.wait_for(yard.bot.asked_slowly.wait(), 5)
+        await page.keyboard.type("-06-20")
+        suggestions = page.get_by_role("listbox", name="Suggestions").get_by_role("option")
+        await expect(suggestions).to_have_text([f"Release {RELEASES[1]}"])
+        yard.bot.let_go.set()
+    await expect(suggestions).to_have_text([f"Release {RELEASES[1]}"])
 
 
 async def test_a_confirmed_plan_leads_to_a_thread_with_a_readable_log(yard: Yard) -> None:
