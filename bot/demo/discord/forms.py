@@ -27,12 +27,12 @@ def command_data(
     level: list[Payload] = commands
     found: list[Payload] = []
     for name in path:
-        found.append(next((each for each in level if each["name"] == name), {}))
-        level = found[-1].get("options", [])
+        found.append(next((each for each in level if each["name"] == name), Payload()))
+        level = found[-1].get("options", list[Payload]())
     if not all(found) or any(each["type"] in (1, 2) for each in level):
         raise Misuse(f"There is no command /{' '.join(path)}.")
-    known = {each["name"]: each for each in level}
-    if unknown := options.keys() - known.keys():
+    known: dict[str, Payload] = {each["name"]: each for each in level}
+    if unknown := set(options) - set(known):
         raise Misuse(f"/{' '.join(path)} has no option {', '.join(sorted(unknown))}.")
     missing = [name for name, each in known.items() if each.get("required") and name not in options]
     if missing and focused is None:

@@ -66,6 +66,7 @@ class Guild:
         self.seed = seed
         self.id, self.bot_id, self.bot_role_id = (str(_FIRST_ID + n) for n in (1, 2, 3))
         self.role_ids = {name: str(_FIRST_ID + 100 + n) for n, name in enumerate(seed.roles)}
+        self.channel_ids = {name: str(_FIRST_ID + 300 + n) for n, name in enumerate(seed.channels)}
         everyone = [Someone(str(_FIRST_ID + 200 + n), *row) for n, row in enumerate(seed.people)]
         self.people = {someone.key: someone for someone in everyone}
         self.users = {someone.id: someone for someone in everyone}
@@ -84,8 +85,8 @@ class Guild:
         """Replay what an earlier process wrote; a line torn by a kill was never answered and is cut off."""
         self.base_url = base_url
         self._files.mkdir(parents=True, exist_ok=True)
-        for number, name in enumerate(self.seed.channels):
-            self.channels[str(_FIRST_ID + 300 + number)] = self._channel(str(_FIRST_ID + 300 + number), name, number)
+        for position, (name, channel_id) in enumerate(self.channel_ids.items()):
+            self.channels[channel_id] = self._channel(channel_id, name, position)
         written = self._journal.read_bytes() if self._journal.exists() else b""
         whole = written[: written.rfind(b"\n") + 1]
         if whole != written:
@@ -237,23 +238,15 @@ class Guild:
     def roles(self) -> list[Payload]:
         """All role objects; @everyone has the guild's id and no rights, so that the bot has exactly its own."""
         rows = [(self.id, "@everyone", 0), (self.bot_role_id, "Stationmaster", self.seed.bot_permissions)]
-        rows += [(role_id, name, self.role_permissions(name)) for name, role_id in self.role_ids.items()]
+        rows += [(role_id, name, _role_permissions(name)) for name, role_id in self.role_ids.items()]
         return [
             {"id": i, "name": n, "permissions": str(p), "managed": n == "Stationmaster", **_ROLE_LOOK}
             for i, n, p in rows
         ]
 
-    def role_permissions(self, role: str) -> int:
-        """Everybody may look and talk; operators manage the guild (so they see commands hidden from the others)."""
-        talk = Permission.VIEW_CHANNEL | Permission.SEND_MESSAGES | Permission.READ_MESSAGE_HISTORY
-        return int(talk | (Permission.MANAGE_GUILD if role == "operator" else 0))
-
     def person_permissions(self, person_id: str) -> int:
-        """The permission bits a person has."""
-        bits = self.role_permissions("")
-        for role in self.users[person_id].roles:
-            bits |= self.role_permissions(role)
-        return bits
+        """The permission bits a person has: everybody may look and talk, operators also manage the guild."""
+        return _role_permissions("operator" if "operator" in self.users[person_id].roles else "anybody")
 
     def bot_permissions(self, channel_id: str) -> int:
         """The permission bits the bot has in a channel, or in a thread through its parent."""
@@ -298,3 +291,8 @@ class Guild:
         numbers = {"type": 0, "position": position, "flags": 0, "rate_limit_per_user": 0}
         rest = {"nsfw": False, "permission_overwrites": list[Payload]()}
         return {"id": channel_id, "guild_id": self.id, "name": name, **numbers, **nothing, **rest}
+
+
+def _role_permissions(role: str) -> int:
+    talk = Permission.VIEW_CHANNEL | Permission.SEND_MESSAGES | Permission.READ_MESSAGE_HISTORY
+    return int(talk | (Permission.MANAGE_GUILD if role == "operator" else 0))

@@ -43,6 +43,11 @@ class Interaction:
     acked: asyncio.Future[Payload] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     original: str | None = None
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether the bot answered in time."""
+        return self.acked.done() and not self.acked.cancelled()
+
 
 class Interactions:
     """All interactions of this process; their tokens die with it."""
@@ -86,10 +91,12 @@ class Interactions:
     def _answer(self, call: Call) -> Answer:
         """The bot's one answer; 10062 is unknown or too late, 40060 already answered."""
         interaction = self._by_token.get(call.path["token"])
-        if interaction is None or interaction.id != call.path["interaction"] or interaction.acked.cancelled():
+        if interaction is None or interaction.id != call.path["interaction"]:
             raise ApiError(404, 10062, "Unknown interaction")
-        if interaction.acked.done():
+        if interaction.is_answered:
             raise ApiError(400, 40060, "Interaction has already been acknowledged.")
+        if interaction.acked.done() or time.monotonic() - interaction.at > self._ack_seconds:
+            raise ApiError(404, 10062, "Unknown interaction")
         kind: int = call.body["type"]
         data: Payload = call.body.get("data") or {}
         message = self._act(interaction, kind, data, call.files)
@@ -133,7 +140,7 @@ class Interactions:
         interaction = self._by_token.get(call.path["token"])
         if interaction is None or time.monotonic() - interaction.at > self._token_seconds:
             raise ApiError(401, 50027, "Invalid Webhook Token")
-        if not interaction.acked.done() or interaction.acked.cancelled():
+        if not interaction.is_answered:
             raise ApiError(404, 10015, "Unknown Webhook")
         return interaction
 

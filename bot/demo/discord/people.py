@@ -96,26 +96,28 @@ class Person:
         """The commands this person's client offers: those hidden by default_member_permissions are not there."""
         bits = self._guild.person_permissions(self._id)
         every = [command for scope in self._guild.commands.values() for command in scope]
-        needed = [int(command["default_member_permissions"] or 0) for command in every]
-        return [command for command, need in zip(every, needed, strict=True) if bits & need == need]
+        needed = [command["default_member_permissions"] for command in every]  # "0": administrators only
+        return [command for command, need in zip(every, needed, strict=True) if need is None or bits & int(need)]
 
     def state(self) -> Payload:
         """What the page shows around the messages: people, channels with their threads, and commands."""
         guild = self._guild
-        threads = [each for each in guild.channels.values() if each["type"] == THREAD]
         return {
             "people": [{"id": p.id, "key": p.key, "name": p.name, "roles": p.roles} for p in guild.people.values()],
             "channels": [
-                {
-                    "id": channel["id"],
-                    "name": channel["name"],
-                    "threads": [_line(t) for t in threads if _is_in(t, channel)],
-                }
+                {"id": channel["id"], "name": channel["name"], "threads": self._threads(channel["id"])}
                 for channel in guild.channels.values()
                 if channel["type"] != THREAD
             ],
             "commands": self.commands(),
         }
+
+    def _threads(self, channel_id: str) -> list[Payload]:
+        return [
+            {"id": each["id"], "name": each["name"], "archived": each["thread_metadata"]["archived"]}
+            for each in self._guild.channels.values()
+            if each.get("parent_id") == channel_id
+        ]
 
     async def _do(self, interaction: Interaction) -> Outcome:
         answer = await self._interactions.ask(interaction)
@@ -235,11 +237,3 @@ class PeopleApi:
 async def _autocomplete(person: Person, body: Payload) -> Payload:
     choices = await person.autocomplete(body["path"], body["options"], body["focused"], channel=body["channel"])
     return {"choices": choices}
-
-
-def _line(thread: Payload) -> Payload:
-    return {"id": thread["id"], "name": thread["name"], "archived": thread["thread_metadata"]["archived"]}
-
-
-def _is_in(thread: Payload, channel: Payload) -> bool:
-    return thread["parent_id"] == channel["id"]

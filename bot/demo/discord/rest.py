@@ -107,11 +107,12 @@ class Rest:
         return 200, self._guild.commands[scope]
 
     def _registered(self, command: Payload, scope: str, known_id: str | None) -> Payload:
-        bits = command.get("default_member_permissions")
+        registered: Payload = {"description": "", "type": 1, "default_member_permissions": None}
+        registered |= _without_nulls(command) | ({"guild_id": scope} if scope else {})
+        if (bits := command.get("default_member_permissions")) is not None:
+            registered["default_member_permissions"] = str(bits)
         ids = {"id": known_id or snowflake(), "application_id": self._guild.bot_id, "version": snowflake()}
-        ids |= {"guild_id": scope} if scope else {}
-        defaults = {"description": "", "type": 1, "default_member_permissions": None}
-        return defaults | _without_nulls(command) | ids | ({"default_member_permissions": str(bits)} if bits else {})
+        return registered | ids
 
     # --- channels and threads ---
 

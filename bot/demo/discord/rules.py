@@ -25,7 +25,7 @@ def check_message(body: Payload, files: Mapping[int, Upload], earlier: Payload |
         raise ApiError(400, 50006, "Cannot send an empty message")
     flags = (body.get("flags") or 0) | (earlier["flags"] if earlier else 0)
     broken = _component_rules(components, bool(flags & COMPONENTS_V2), bool(content or embeds))
-    fields: list[Payload] = [field for embed in embeds for field in embed.get("fields") or []]
+    fields = [field for embed in embeds for field in _fields(embed)]
     if len(content) > 2000:
         broken.append("content: must be 2000 or fewer in length")
     if sum(map(_text_length, embeds)) > 6000:
@@ -76,18 +76,24 @@ def _duplicate_ids(components: list[Payload]) -> list[str]:
 
 def _attachment_rules(body: Payload, files: Mapping[int, Upload], earlier: Payload | None) -> list[str]:
     kept = {each["id"]: each["filename"] for each in (earlier or {}).get("attachments", [])}
-    listed = [str(each["id"]) for each in body.get("attachments") or []]
-    broken = [f"attachments: no file {each}" for each in listed if each not in kept and int(each) not in files]
+    listed: list[Payload] = body.get("attachments") or []
+    ids = [str(each["id"]) for each in listed]
+    broken = [f"attachments: no file {each}" for each in ids if each not in kept and int(each) not in files]
     names = {*kept.values(), *(file.filename for file in files.values())}
     wanted = re.findall(r"attachment://([^'\"]+)", repr([body.get("embeds"), body.get("components")]))
     return broken + [f"attachment://{name}: no such attachment" for name in wanted if name not in names]
 
 
 def _text_length(embed: Payload) -> int:
-    texts = [embed.get("title"), embed.get("description")]
-    texts += [(embed.get(key) or {}).get(text) for key, text in (("footer", "text"), ("author", "name"))]
-    texts += [field[key] for field in embed.get("fields") or [] for key in ("name", "value")]
+    footer: Payload = embed.get("footer") or {}
+    author: Payload = embed.get("author") or {}
+    texts = [embed.get("title"), embed.get("description"), footer.get("text"), author.get("name")]
+    texts += [field[key] for field in _fields(embed) for key in ("name", "value")]
     return sum(len(text) for text in texts if text)
+
+
+def _fields(embed: Payload) -> list[Payload]:
+    return embed.get("fields") or []
 
 
 def _option_lists(commands: list[Payload]) -> list[list[Payload]]:

@@ -10,8 +10,7 @@ import re
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -23,7 +22,7 @@ from bot.demo.discord.interactions import Interactions
 from bot.demo.discord.limits import Hit, Limits, Meter, RateLimited
 from bot.demo.discord.openapi import load_openapi
 from bot.demo.discord.people import PeopleApi, Person
-from bot.demo.discord.protocol import THREAD, ApiError, Call, Payload, Route, Upload, invalid_form
+from bot.demo.discord.protocol import ApiError, Call, Payload, Route, Upload, invalid_form
 from bot.demo.discord.rest import Rest
 from bot.demo.discord.transcript import Record, transcript
 
@@ -33,7 +32,9 @@ _API = "/api/v10"
 class LoopbackDiscord:
     """A Discord for one bot and a handful of people; `async with LoopbackDiscord() as discord: ...`.
 
-    `record(kind, payload)` hears everything that people could see. Without `state_dir` nothing survives stop().
+    `record(kind, payload)` hears everything that people could see. Without `state_dir` nothing survives stop(). Ids
+    (guild_id, channel_id, channel_ids and role_ids by name) never change. `violations` lists what the bot sent that
+    Discord would refuse, `answers` our own answers that break Discord's document, `rate_limit_hits` every 429.
     """
 
     def __init__(
@@ -55,6 +56,11 @@ class LoopbackDiscord:
         self._temporary = None if state_dir else tempfile.TemporaryDirectory(prefix="loopback-discord-")
         self.guild = Guild(seed or GuildSeed(), state_dir or Path(self._temporary.name if self._temporary else ""))
         self._meter = Meter(limits or Limits())
+        self.rate_limit_hits: list[Hit] = self._meter.hits
+        self.guild_id = int(self.guild.id)
+        self.channel_ids = {name: int(channel_id) for name, channel_id in self.guild.channel_ids.items()}
+        self.channel_id = next(iter(self.channel_ids.values()))
+        self.role_ids = {name: int(role_id) for name, role_id in self.guild.role_ids.items()}
         self._interactions = Interactions(self.guild, ack_seconds, token_seconds)
         self._gateway = Gateway(self.guild, self.token)
         self._people = PeopleApi(self.guild, self._interactions)
@@ -103,37 +109,8 @@ class LoopbackDiscord:
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
-
-    # --- what is where ---
-
-    @property
-    def guild_id(self) -> int:
-        """The one guild."""
-        return int(self.guild.id)
-
-    @property
-    def channel_id(self) -> int:
-        """The first channel of the seed, where releases are talked about."""
-        return self.channel_ids[self.guild.seed.channels[0]]
-
-    @property
-    def channel_ids(self) -> dict[str, int]:
-        """Channel (not thread) ids by name."""
-        return {each["name"]: int(each["id"]) for each in self.guild.channels.values() if each["type"] != THREAD}
-
-    @property
-    def role_ids(self) -> dict[str, int]:
-        """Role ids by the name of the role: operator, agent, reviewer."""
-        return {name: int(role_id) for name, role_id in self.guild.role_ids.items()}
-
-    @property
-    def rate_limit_hits(self) -> list[Hit]:
-        """Every 429 that was sent."""
-        return self._meter.hits
 
     def person(self, key: str) -> Person:
         """Somebody of the guild, by key (operator, second, agent, reviewer, stranger)."""
@@ -220,13 +197,13 @@ class LoopbackDiscord:
         route: Route,
         path: str,
         query: Mapping[str, str],
-        sent: tuple[object, Mapping[int, Upload]],
+        sent: tuple[Any, Mapping[int, Upload]],
         variables: Mapping[str, str],
     ) -> tuple[int, object]:
         body, files = sent
         if self._openapi and (wrong := list(self._openapi.request_mistakes(route.method, path, query, body))):
             raise invalid_form(wrong)
-        fields: Payload = {"list": body or []} if isinstance(body, list) else body or {}
+        fields: Payload = {"list": body} if isinstance(body, list) else body or {}
         return route.handle(Call({key: unquote(value) for key, value in variables.items()}, query, fields, files))
 
     async def _unknown(self, request: web.Request) -> web.StreamResponse:
@@ -259,7 +236,7 @@ class LoopbackDiscord:
             return web.Response(status=400, text=str(error))
 
 
-async def _read(request: web.Request) -> tuple[object, Mapping[int, Upload]]:
+async def _read(request: web.Request) -> tuple[Any, Mapping[int, Upload]]:
     """The decoded JSON body (None: no body) and the files of a multipart request."""
     if not request.content_type.startswith("multipart/"):
         text = await request.text()

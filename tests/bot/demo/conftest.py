@@ -1,13 +1,13 @@
-"""One loopback Discord per test, and the real discord.py client with a small bot that uses everything the product uses."""
+"""One loopback Discord per test, and the real discord.py client with a small bot that uses what the product uses."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import discord
 import pytest
@@ -22,7 +22,7 @@ TIMEOUT = 5.0
 class ShipButton(discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]], template=r"ship:(?P<plan>\w+)"):
     """The first click takes the button away, every later one is told so."""
 
-    clicked: set[str] = set()
+    clicked: ClassVar[set[str]] = set()
 
     def __init__(self, plan: str) -> None:
         super().__init__(discord.ui.Button(label="Ship it", style=discord.ButtonStyle.danger, custom_id=f"ship:{plan}"))
@@ -72,9 +72,9 @@ class NoteForm(discord.ui.Modal, title="Handoff"):
 class Bot(discord.Client):
     """A stand-in for the product's bot."""
 
-    def __init__(self, loopback: LoopbackDiscord, *, sync: bool) -> None:
+    def __init__(self, loopback: LoopbackDiscord, *, sync: bool, hears_messages: bool) -> None:
         super().__init__(
-            intents=discord.Intents(guilds=True),
+            intents=discord.Intents(guilds=True, guild_messages=hears_messages),
             max_messages=None,
             chunk_guilds_at_startup=False,
             guild_ready_timeout=0.02,
@@ -102,6 +102,12 @@ class Bot(discord.Client):
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         self.seen.put_nowait(f"interaction {interaction.id}")
 
+    async def on_message(self, message: discord.Message) -> None:
+        self.seen.put_nowait(f"message {message.content} in {message.channel}")
+
+    async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
+        self.seen.put_nowait(f"deleted {event.message_id}")
+
     async def until(self, event: str) -> None:
         """Wait until the client has seen an event."""
         async with asyncio.timeout(TIMEOUT):
@@ -116,14 +122,13 @@ class Bot(discord.Client):
         return channel
 
 
-RunBot = Callable[..., "asynccontextmanager[Bot]"]
-
-
 @asynccontextmanager
-async def running_bot(loopback: LoopbackDiscord, *, sync: bool = True) -> AsyncIterator[Bot]:
+async def running_bot(
+    loopback: LoopbackDiscord, *, sync: bool = True, hears_messages: bool = False
+) -> AsyncGenerator[Bot]:
     """Log the real client in and wait until it is ready."""
     redirect_client(loopback.base_url)
-    bot = Bot(loopback, sync=sync)
+    bot = Bot(loopback, sync=sync, hears_messages=hears_messages)
     task = asyncio.create_task(bot.start(loopback.token))
     waiting = asyncio.create_task(bot.until("ready"))
     await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)

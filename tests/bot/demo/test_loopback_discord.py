@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import discord
 import pytest
+from discord.http import Route
 
 from bot.demo.discord import Limits, LoopbackDiscord, Misuse, Window, redirect_client
 from tests.bot.demo.conftest import TIMEOUT, Bot, running_bot
@@ -235,6 +236,59 @@ async def test_what_happened_while_the_socket_was_gone_is_replayed(loopback: Loo
     assert await bot.seen.get() == "resumed"
 
 
+async def test_a_bot_that_listens_hears_messages_and_what_people_delete(loopback: LoopbackDiscord) -> None:
+    async with running_bot(loopback, hears_messages=True) as bot:
+        root = await bot.releases.send("root")
+        await bot.until("message root in releases")
+        thread = await root.create_thread(name="ship")
+        note = await thread.send("note")
+        await bot.until("message note in ship")
+        loopback.delete_message(note.id)
+        await bot.until(f"deleted {note.id}")
+        loopback.delete_thread(thread.id)
+        await eventually(lambda: bot.releases.guild.get_thread(thread.id) is None)
+        with pytest.raises(discord.NotFound) as gone:
+            await thread.send("anybody?")
+        assert gone.value.code == 10003
+
+
+async def test_a_forgotten_session_makes_the_bot_start_anew(loopback: LoopbackDiscord, bot: Bot) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"{loopback.base_url}/gateway") as socket:
+            assert (await socket.receive_json())["op"] == 10
+            await socket.send_json({"op": 6, "d": {"token": loopback.token, "session_id": "gone", "seq": 3}})
+            assert await socket.receive_json() == {"op": 9, "d": False, "s": None, "t": None}
+        async with session.ws_connect(f"{loopback.base_url}/gateway") as socket:
+            await socket.receive_json()
+            await socket.send_json({"op": 2, "d": {"token": loopback.token, "intents": 1 << 15}})
+            assert (await socket.receive()).data == 4014
+
+
+async def test_a_command_for_managers_is_offered_to_managers_only() -> None:
+    limits = Limits(table={"sync": Window(9, 1.0)})
+    async with LoopbackDiscord(limits=limits) as loopback, running_bot(loopback) as bot:
+        guild = discord.Object(loopback.guild_id)
+        group = bot.tree.get_command("release", guild=guild)
+        assert isinstance(group, discord.app_commands.Group)
+        group.default_permissions = discord.Permissions(manage_guild=True)
+        await bot.tree.sync(guild=guild)
+        offered = {key: len(loopback.person(key).commands()) for key in ("operator", "second", "agent", "stranger")}
+        assert offered == {"operator": 1, "second": 1, "agent": 0, "stranger": 0}
+        assert (loopback.violations, loopback.answers) == ([], [])
+
+
+async def test_an_old_message_can_be_edited_less_often() -> None:
+    limits = Limits(old_message_seconds=0.0)
+    async with LoopbackDiscord(limits=limits) as loopback, running_bot(loopback) as bot:
+        bot.http.max_ratelimit_timeout = 10.0
+        message = await bot.releases.send("old")
+        for number in range(3):
+            await message.edit(content=str(number))
+        with pytest.raises(discord.RateLimited):
+            await message.edit(content="once more")
+        assert [hit.kind for hit in loopback.rate_limit_hits] == ["old edit"]
+
+
 async def test_a_refused_gateway_lets_the_person_down_but_not_rest(bot: Bot, loopback: LoopbackDiscord) -> None:
     await loopback.outage(gateway=True)
     await bot.releases.send("still talking")
@@ -294,7 +348,7 @@ async def test_a_killed_discord_remembers_everything_it_answered(
 async def test_a_payload_real_discord_refuses_is_refused_here(
     loopback: LoopbackDiscord, bot: Bot, body: dict[str, Any], word: str
 ) -> None:
-    route = discord.http.Route("POST", "/channels/{channel_id}/messages", channel_id=loopback.channel_id)
+    route = Route("POST", "/channels/{channel_id}/messages", channel_id=loopback.channel_id)
     with pytest.raises(discord.HTTPException) as refused:
         await bot.http.request(route, json=body)
     assert refused.value.status == 400 and refused.value.code in (50035, 50006)
@@ -366,7 +420,7 @@ async def test_a_foreign_web_page_cannot_press_buttons(loopback: LoopbackDiscord
 
 async def test_only_the_right_token_logs_in(loopback: LoopbackDiscord) -> None:
     redirect_client(loopback.base_url)
-    async with Bot(loopback, sync=False) as bot:
+    async with Bot(loopback, sync=False, hears_messages=False) as bot:
         with pytest.raises(discord.LoginFailure):
             await bot.login("somebody-elses")
 
@@ -381,19 +435,18 @@ async def test_an_outage_of_rest_is_an_error_503_and_ends(loopback: LoopbackDisc
 
 async def test_the_transcript_tells_who_said_what_where(tmp_path: Path) -> None:
     told: list[tuple[str, Any]] = []
-    async with LoopbackDiscord(record=lambda kind, payload: told.append((kind, payload))) as loopback:
-        async with running_bot(loopback) as bot:
-            await loopback.person("agent").command(["release", "status"])
-            root = await bot.releases.send("root")
-            thread = await root.create_thread(name="ship")
-            files = [discord.File(io.BytesIO(b"log"), "ship.log"), discord.File(io.BytesIO(b"png"), "chart.png")]
-            await thread.send(view=layout("# Board"), files=files)
-            loopback.delete_thread(thread.id)
+    discord_heard = LoopbackDiscord(record=lambda kind, payload: told.append((kind, payload)))
+    async with discord_heard as loopback, running_bot(loopback) as bot:
+        await loopback.person("agent").command(["release", "status"])
+        root = await bot.releases.send("root")
+        thread = await root.create_thread(name="ship")
+        files = [discord.File(io.BytesIO(b"log"), "ship.log"), discord.File(io.BytesIO(b"png"), "chart.png")]
+        await thread.send(view=layout("# Board"), files=files)
+        loopback.delete_thread(thread.id)
     kinds = [kind for kind, _ in told]
     assert kinds[:3] == ["discord.interaction", "discord.message", "discord.ack"]
-    assert told[0][1] | {"interaction": 0} == {
-        "channel": "releases", "thread": None, "interaction": 0, "person": "Ada", "kind": "command", "what": "/release status",
-    }  # fmt: skip
+    what = {"person": "Ada", "kind": "command", "what": "/release status"}
+    assert told[0][1] == {"channel": "releases", "thread": None, "interaction": told[0][1]["interaction"], **what}
     board = next(payload for kind, payload in told if kind == "discord.message" and payload["thread"] == "ship")
     assert board["text"] == "# Board\none app\n[More]"
     assert [(each["filename"], each["size"]) for each in board["attachments"]] == [("ship.log", 3), ("chart.png", 3)]
