@@ -75,7 +75,11 @@ export class Composer {
     const mark = h("span", { class: "mark" }, option.required ? "required" : "optional");
     const label = h("label", { for: input.id }, h("span", {}, option.name), mark, input);
     const field = { option, input, label, picked: null, fixed: fixedChoices(option, this.people()) };
-    input.addEventListener("input", () => this.#ask(field));
+    input.addEventListener("input", () => {
+      input.removeAttribute("aria-invalid");
+      this.#say("");
+      this.#ask(field);
+    });
     input.addEventListener("focus", () => {
       this.#at.hint.textContent = `${option.name} — ${option.description}`;
       this.#ask(field);

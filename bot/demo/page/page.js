@@ -104,8 +104,8 @@ async function readWorld() {
     log.clear();
     enqueue(readMessages);
   }
-  const options = world.people.map((one) => h("option", { value: one.key, selected: one.key === person }, one.name));
-  $("person").replaceChildren(...options);
+  $("person").replaceChildren(...world.people.map(({ key, name }) =>
+    h("option", { value: key, selected: key === person }, `${name} (${key})`)));
   composer.setCommands(world.commands);
   listChannels();
 }

@@ -272,10 +272,10 @@ async def test_what_only_one_may_see_stays_unseen_by_the_others(yard: Yard) -> N
     await yard.say("for everybody")
     await expect(last_message(theirs)).to_contain_text("for everybody")
     await expect(theirs.get_by_text("a secret word")).to_have_count(0)
-    await mine.get_by_label("You are").select_option(label="Sam")
+    await mine.get_by_label("You are").select_option(label="Sam (stranger)")
     await expect(last_message(mine)).to_contain_text("for everybody")
     await expect(mine.get_by_text("a secret word")).to_have_count(0)
-    await mine.get_by_label("You are").select_option(label="Olive")
+    await mine.get_by_label("You are").select_option(label="Olive (operator)")
     await mine.get_by_role("button", name="Dismiss message").click()
     await expect(mine.get_by_text("a secret word")).to_have_count(0)
 
