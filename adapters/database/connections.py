@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy import Column, Table, delete, insert, select, update
+from sqlalchemy import Column, Table, delete, event, insert, select, update
 from sqlalchemy.engine import CursorResult, RowMapping
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -152,8 +152,8 @@ def _settle_sqlite(engine: AsyncEngine) -> None:
         connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
-    sa.event.listen(engine.sync_engine, "connect", settle)
-    sa.event.listen(engine.sync_engine, "begin", begin)
+    event.listen(engine.sync_engine, "connect", settle)
+    event.listen(engine.sync_engine, "begin", begin)
 
 
 def _sqlite_advice(why: str) -> str:

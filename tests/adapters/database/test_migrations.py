@@ -1,0 +1,83 @@
+"""The tables that the migration makes are those of tables.py, forth and back, and their indices really refuse."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.exc import IntegrityError
+
+from adapters.database.connections import new_engine
+from adapters.database.records import Database
+from adapters.database.tables import metadata, releases, ships
+from core.errors import Refused
+from core.journal import ShipState
+from core.releases import ReleaseState
+from tests.adapters.database.samples import a_release, a_ship, another_process, says, tell
+
+
+def differences(connection: sa.Connection) -> list[object]:
+    return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+
+def tables(connection: sa.Connection) -> set[str]:
+    return set(sa.inspect(connection).get_table_names())
+
+
+async def test_up_and_down_and_up_again_leaves_nothing_different(database: Database, url: str) -> None:
+    engine = new_engine(url)
+    await database.downgrade("base")
+    async with engine.connect() as connection:
+        assert await connection.run_sync(tables) == {"alembic_version"}
+    await database.upgrade()
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+        assert await connection.run_sync(tables) == {*metadata.tables, "alembic_version"}
+    await engine.dispose()
+
+
+async def test_two_processes_bring_an_empty_database_up_to_date_at_once(url: str) -> None:
+    async with another_process(url, "open", "r1") as one, another_process(url, "open", "r2") as two:
+        assert (await says(one), await says(two)) == ("ready", "ready")
+        await asyncio.gather(tell(one), tell(two))
+        answers = sorted([await says(one), await says(two)])
+    assert answers[0] == "opened"
+    assert answers[1].startswith(("refused: r1 is open", "refused: r2 is open"))
+
+
+async def test_tables_of_a_newer_version_are_refused(database: Database, url: str) -> None:
+    engine = new_engine(url)
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("UPDATE alembic_version SET version_num = 'from the future'"))
+    await engine.dispose()
+    with pytest.raises(Refused, match="not of this version"):
+        await database.upgrade()
+
+
+@pytest.mark.parametrize("state", [ReleaseState.ASSEMBLING, ReleaseState.ASSEMBLED])
+async def test_the_index_itself_lets_one_release_be_active(database: Database, url: str, state: ReleaseState) -> None:
+    async with database.transaction() as rows:
+        await rows.insert_release(a_release("shipped", state=ReleaseState.SHIPPED))
+        await rows.insert_release(a_release("dropped", state=ReleaseState.ABANDONED))
+        await rows.insert_release(a_release("first"))
+    await _refuses(url, sa.update(releases).where(releases.c.slug == "shipped").values(state=state))
+
+
+async def test_the_index_itself_lets_one_ship_run_of_all_releases(database: Database, url: str) -> None:
+    async with database.transaction() as rows:
+        await rows.insert_release(a_release("old", state=ReleaseState.SHIPPED))
+        await rows.insert_release(a_release("new"))
+        stopped = await rows.insert_ship(a_ship("old", state=ShipState.STOPPED))
+        await rows.insert_ship(a_ship("new"))
+    await _refuses(url, sa.update(ships).where(ships.c.id == stopped.id).values(state=ShipState.RUNNING))
+
+
+async def _refuses(url: str, statement: sa.Update) -> None:
+    engine = new_engine(url)
+    with pytest.raises(IntegrityError):
+        async with engine.begin() as connection:
+            await connection.execute(statement)
+    await engine.dispose()
