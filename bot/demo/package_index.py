@@ -112,9 +112,10 @@ class PackageIndex:
         times: int = 1,
         after: bool = False,
         drop: bool = False,
-    ) -> None:
-        """Go wrong on purpose; see `bot.demo.faults.Fault`."""
-        self._faults.append(Fault(method, path_regex, status, times, after, drop))
+    ) -> Fault:
+        """Go wrong on purpose, until the `times` of the returned fault are used up (`bot.demo.faults`)."""
+        self._faults.append(fault := Fault(method, path_regex, status, times, after, drop))
+        return fault
 
     def yank(self, name: str, version: str, reason: str) -> None:
         """Yank every file of a version (PEP 592); it can still be downloaded."""

@@ -60,10 +60,14 @@ class RegistryWorld:
         """Build and publish a version, and wait until it can be installed."""
         files = await self.build(version, body)
         await self.ecosystem.publish(self.package, files, log=self.log)
+        await self.until_installable(version)
+        return files
+
+    async def until_installable(self, version: str) -> None:
+        """Wait until the index shows `version`."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not await self.ecosystem.is_installable(self.package, version):
                 await asyncio.sleep(0.02)
-        return files
 
     def consumer(self) -> Path:
         """A new folder with a consumer that takes the package from a branch."""
