@@ -1,0 +1,1 @@
+"""Honest little worlds for the tests: each refuses impossible orders."""

@@ -1,0 +1,449 @@
+"""A world in memory: git, one registry, platforms and a clock. Honest: it refuses impossible orders and keeps a ledger.
+
+Every touch of it, before and after each effect, may be where the power goes (`Kill`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from core.errors import NeedsOperator, Refused, StepFailed, Unreachable
+from core.journal import PageCheck, SealRecord, SealStatus
+from core.observations import Already, Blind, Facts, NotYet, Observation
+from core.ports import Dependency, Finished, Lease, Listing, Needs, Pin, Ports, Records, Relation, Transaction, Waits
+from core.registry import App, Argv, Package, Registry, Repository, Sha, Target
+from core.releases import Artefact
+
+
+class Kill(BaseException):
+    """The power is gone. Nobody catches it."""
+
+
+class World:
+    """What outlives the process, and the ledger of every effect on it."""
+
+    def __init__(self) -> None:
+        self.commits: dict[Sha, tuple[tuple[Sha, ...], dict[str, bytes]]] = {}
+        self.refs: dict[tuple[str, str], Sha] = {}
+        self.tags: dict[tuple[str, str], Sha] = {}
+        self.published: dict[tuple[str, str], dict[str, str]] = {}
+        self.yanked: set[tuple[str, str]] = set()
+        self.requires: dict[str, tuple[str, ...]] = {}
+        self.running: dict[str, Sha] = {}
+        self.blind: set[str] = set()
+        self.kept: dict[str, bytes] = {}
+        self.ledger: list[tuple[str, ...]] = []
+        self.impossible: list[str] = []
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.hub: str | None = None
+        self.red_gates: set[str] = set()
+        self.red_sites: set[str] = set()
+        self.failing: dict[str, Exception] = {}
+        self.silent: set[str] = set()
+        self.propagation = 0
+        self.power: Callable[[str], bool] = lambda point: True
+        self.touches = 0
+
+    def touch(self, point: str) -> None:
+        """Every look and every act passes here, before and after."""
+        self.touches += 1
+        if not self.power(point):
+            raise Kill(point)
+
+    def effect(self, *what: str, apply: Callable[[], None]) -> None:
+        """An irreversible act: the power may go right before it and right after it."""
+        self.touch(f"before {what}")
+        apply()
+        self.ledger.append(what)
+        self.touch(f"after {what}")
+
+    def ask(self, place: str) -> None:
+        """A question to `place`, which may be silent."""
+        self.touch(f"ask {place}")
+        if place in self.silent:
+            raise Unreachable(f"{place} does not answer", "the line is dead", "try again")
+        if place in self.failing:
+            raise self.failing.pop(place)
+
+    def commit(self, files: Mapping[str, bytes], *parents: Sha) -> Sha:
+        """A new commit; the same input gives the same one."""
+        text = repr((parents, sorted(files.items()))).encode()
+        sha = Sha(hashlib.sha1(text).hexdigest())
+        self.commits[sha] = (parents, dict(files))
+        return sha
+
+    def ancestors(self, sha: Sha) -> set[Sha]:
+        """`sha` and everything before it."""
+        found: set[Sha] = set()
+        todo = [sha]
+        while todo:
+            one = todo.pop()
+            if one not in found and one in self.commits:
+                found.add(one)
+                todo += self.commits[one][0]
+        return found
+
+
+class ToyClock:
+    """Sleeping takes no time at all and still moves the clock."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def now(self) -> datetime:
+        self._world.now += timedelta(milliseconds=1)
+        return self._world.now
+
+    async def sleep(self, seconds: float) -> None:
+        self._world.touch("sleep")
+        self._world.now += timedelta(seconds=seconds)
+        self._world.propagation = max(0, self._world.propagation - 1)
+
+
+class ToyRepositories:
+    """git, as far as the train uses it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def branch_head(self, repository: Repository, branch: str) -> Sha | None:
+        self._world.ask(f"git {repository.name}")
+        return self._world.refs.get((repository.name, branch))
+
+    async def tag_commit(self, repository: Repository, tag: str) -> Sha | None:
+        self._world.ask(f"git {repository.name}")
+        return self._world.tags.get((repository.name, tag))
+
+    async def relation(self, repository: Repository, ours: Sha, theirs: Sha) -> Relation:
+        if ours == theirs:
+            return Relation.EQUAL
+        if ours not in self._world.commits or theirs not in self._world.commits:
+            return Relation.UNKNOWN
+        if theirs in self._world.ancestors(ours):
+            return Relation.AHEAD
+        return Relation.BEHIND if ours in self._world.ancestors(theirs) else Relation.DIVERGED
+
+    async def read(self, repository: Repository, commit: Sha, path: str) -> bytes | None:
+        return self._world.commits[commit][1].get(path)
+
+    async def parents(self, repository: Repository, commit: Sha) -> tuple[Sha, ...]:
+        return self._world.commits[commit][0]
+
+    async def changed_paths(self, repository: Repository, old: Sha, new: Sha) -> frozenset[str]:
+        before, after = self._world.commits[old][1], self._world.commits[new][1]
+        return frozenset(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+
+    async def commit_epoch(self, repository: Repository, commit: Sha) -> int:
+        return 0
+
+    @asynccontextmanager
+    async def checkout(self, repository: Repository, commit: Sha) -> AsyncGenerator[Path]:
+        folder = Path(tempfile.mkdtemp())
+        try:
+            for path, text in self._world.commits[commit][1].items():
+                (folder / path).write_bytes(text)
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+    async def derive(self, repository: Repository, parent: Sha, files: Mapping[str, bytes], message: str) -> Sha:
+        return self._world.commit({**self._world.commits[parent][1], **files}, parent)
+
+    async def push(self, repository: Repository, commit: Sha, branch: str, *, expected: Sha | None) -> None:
+        place = (repository.name, branch)
+        self._world.ask(f"push {repository.name}")
+        if self._world.refs.get(place) == commit:
+            return
+        if self._world.refs.get(place) != expected:
+            raise StepFailed(f"{branch} of {repository.name} has moved")
+        if expected and expected not in self._world.ancestors(commit):
+            self._world.impossible.append(f"{branch} of {repository.name} was not fast-forwarded")
+
+        def apply() -> None:
+            self._world.refs[place] = commit
+
+        self._world.effect("push", repository.name, branch, commit, apply=apply)
+
+    async def push_tag(self, repository: Repository, tag: str, commit: Sha) -> None:
+        self._world.ask(f"push {repository.name}")
+        place = (repository.name, tag)
+        if self._world.tags.get(place) == commit:
+            return
+
+        def apply() -> None:
+            self._world.tags[place] = commit
+
+        self._world.effect("tag", repository.name, tag, apply=apply)
+
+
+class ToyEcosystem:
+    """Manifest lines `name@branch` or `name==version`; the lock says the same of what the registry offers."""
+
+    name, manifest, lock, credentials, tools = "toy", "needs.txt", "needs.lock", (), ()
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def version(self, package: Package, text: bytes) -> str:
+        return text.decode().strip()
+
+    def dependency_files(self, package: Package | None) -> tuple[str, ...]:
+        return (self.manifest, self.lock)
+
+    def dependencies(self, files: Mapping[str, bytes | None]) -> tuple[Dependency, ...]:
+        locked = dict(line.split("==") for line in (files.get(self.lock) or b"").decode().splitlines())
+        found: list[Dependency] = []
+        for line in (files.get(self.manifest) or b"").decode().splitlines():
+            name = line.replace("==", "@").split("@")[0]
+            found.append(Dependency(name, "@" in line, locked.get(name)))
+        return tuple(found)
+
+    def repinned(self, manifest: bytes, pins: Sequence[Pin]) -> bytes:
+        wanted = {pin.distribution: pin.version for pin in pins}
+        lines = manifest.decode().splitlines()
+        names = [line.replace("==", "@").split("@")[0] for line in lines]
+        pinned = [f"{n}=={wanted[n]}" if n in wanted else line for n, line in zip(names, lines, strict=True)]
+        return ("\n".join(pinned) + "\n").encode()
+
+    def locked_versions(self, lock: bytes) -> Mapping[str, str]:
+        return dict(line.split("==") for line in lock.decode().splitlines())
+
+    def is_newer(self, version: str, than: str) -> bool:
+        return tuple(map(int, version.split("."))) > tuple(map(int, than.split(".")))
+
+    async def build(
+        self, package: Package, worktree: Path, out: Path, *, epoch: int, log: Path
+    ) -> tuple[Artefact, ...]:
+        text = (worktree / "code.py").read_bytes()
+        out.mkdir(parents=True, exist_ok=True)
+        (out / f"{package.name}.pkg").write_bytes(text)
+        return (Artefact(f"{package.name}.pkg", hashlib.sha256(text).hexdigest(), len(text)),)
+
+    async def listing(self, package: Package, version: str) -> Listing:
+        self._world.ask("registry")
+        place = (package.distribution, version)
+        return Listing(self._world.published.get(place, {}), yanked=place in self._world.yanked, owner="somebody")
+
+    async def is_installable(self, package: Package, version: str) -> bool:
+        self._world.ask("index")
+        return (package.distribution, version) in self._world.published and not self._world.propagation
+
+    def publish_commands(self, package: Package, files: Sequence[Path]) -> tuple[Argv, ...]:
+        return (("toy", "publish", *(file.name for file in files)),)
+
+    async def publish(self, package: Package, files: Sequence[Path], *, log: Path) -> None:
+        self._world.ask(f"publish {package.name}")
+        place = (package.distribution, (files[0].parent / "VERSION").read_text())
+        content = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+        if self._world.published.get(place, content) != content:
+            raise Refused("taken by other bytes")
+        missing = [n for n in self._world.requires.get(package.name, ()) if not self._is_live(n)]
+        if missing:
+            self._world.impossible.append(f"{package.name} before {missing}")
+
+        def apply() -> None:
+            self._world.published[place] = content
+
+        if place not in self._world.published:
+            self._world.effect("publish", package.name, place[1], apply=apply)
+        self._world.ask(f"answer of publish {package.name}")
+
+    def _is_live(self, name: str) -> bool:
+        return any(name == published for published, _ in self._world.published)
+
+    def lock_commands(self, pins: Sequence[Pin]) -> tuple[Argv, ...]:
+        return (("toy", "lock", *(pin.distribution for pin in pins)),)
+
+    async def refresh_lock(self, worktree: Path, pins: Sequence[Pin], *, log: Path) -> None:
+        self._world.ask("index")
+        lines = (worktree / self.manifest).read_text().splitlines()
+        for pin in pins:
+            if (pin.distribution, pin.version) not in self._world.published:
+                self._world.impossible.append(f"a consumer before {pin.distribution} {pin.version}")
+        (worktree / self.lock).write_text("\n".join(sorted(line for line in lines if "==" in line)) + "\n")
+
+
+class ToyStrategy:
+    """A platform that says what it runs, unless the app is in `world.blind`."""
+
+    name = "toy"
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def needs(self, app: App, target: Target) -> Needs:
+        return Needs()
+
+    def commands(self, app: App, target: Target, commit: str) -> tuple[Argv, ...]:
+        return (("toy", "deploy", app.name, commit),)
+
+    async def observe(self, app: App, target: Target, commit: Sha) -> Observation:
+        if app.name in self._world.blind:
+            return Blind("it cannot say what it runs")
+        self._world.ask(f"platform {app.name}")
+        return Already({"verified": True}) if self._world.running.get(app.name) == commit else NotYet()
+
+    async def deploy(self, app: App, target: Target, commit: Sha, *, log: Path) -> Facts:
+        self._world.ask(f"deploy {app.name}")
+        hub = self._world.hub
+        if hub and app.name != hub and self._world.running.get(hub) != self._world.refs.get((hub, "main")):
+            self._world.impossible.append(f"{app.name} before its hub")
+        if self._world.refs.get((app.name, "main")) != commit:
+            self._world.impossible.append(f"{app.name} before its main")
+
+        def apply() -> None:
+            self._world.running[app.name] = commit
+
+        self._world.effect("deploy", app.name, commit, apply=apply)
+        self._world.ask(f"answer of deploy {app.name}")
+        return {"verified": app.name not in self._world.blind}
+
+    def run_argv(self, app: App, target: Target, command: Argv) -> Argv | None:
+        return ("toy", "run", app.name, *command)
+
+    async def run(self, app: App, target: Target, command: Argv, *, log: Path) -> Facts:
+        self._world.ask(f"run {app.name}")
+        if any(name not in self._world.running for name in [app.name]):
+            self._world.impossible.append(f"a command on {app.name} before it runs")
+        self._world.effect("run", app.name, *command, apply=lambda: None)
+        if f"lost {app.name}" in self._world.silent:
+            raise NeedsOperator(f"{app.name} was never heard of again")
+        return {"exit": 0}
+
+    async def rollback(self, app: App, target: Target, bad: Sha) -> tuple[str, ...]:
+        return (f"toy rollback {app.name}",)
+
+
+class ToyProcesses:
+    """Gates: red for the repositories in `world.red_gates`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def run(
+        self,
+        argv: Argv,
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        credentials: Sequence[str] = (),
+        timeout_seconds: float = 600,
+        log: Path | None = None,
+        stdin: bytes = b"",
+    ) -> Finished:
+        self._world.touch(f"gate {argv}")
+        return Finished(1 if argv[-1] in self._world.red_gates else 0, "", "")
+
+
+class ToySmoke:
+    """Red for the apps in `world.red_sites`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def check(self, app: App) -> SealRecord:
+        self._world.touch(f"smoke {app.name}")
+        ok = app.name not in self._world.red_sites
+        status = SealStatus.GREEN if ok else SealStatus.RED
+        checks = (PageCheck("/up", ok, "200" if ok else "503"),)
+        return SealRecord(app=app.name, status=status, summary="1 check", checked_at=self._world.now, checks=checks)
+
+
+class ToyShelf:
+    """Built files in memory; a version file stands beside them, as the toy publisher wants it."""
+
+    def __init__(self, world: World, versions: Mapping[str, str]) -> None:
+        self._world, self._versions = world, versions
+
+    def keep(self, path: Path) -> Artefact:
+        text = path.read_bytes()
+        sha = hashlib.sha256(text).hexdigest()
+        self._world.kept[sha] = text
+        return Artefact(path.name, sha, len(text))
+
+    def lay_out(self, artefacts: Sequence[Artefact], folder: Path) -> tuple[Path, ...]:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "VERSION").write_text(self._versions[artefacts[0].filename.removesuffix(".pkg")])
+        for artefact in artefacts:
+            (folder / artefact.filename).write_bytes(self._world.kept[artefact.sha256])
+        return tuple(folder / artefact.filename for artefact in artefacts)
+
+    def missing(self, artefacts: Sequence[Artefact]) -> tuple[Artefact, ...]:
+        return tuple(artefact for artefact in artefacts if artefact.sha256 not in self._world.kept)
+
+
+class NoSecrets:
+    """Every credential is there, and none needs masking."""
+
+    def has(self, name: str) -> bool:
+        return True
+
+    def mask(self, text: str) -> str:
+        return text
+
+
+class CuttableRecords:
+    """The real database behind a switch: the power may go right before and right after each commit."""
+
+    def __init__(self, records: Records, world: World) -> None:
+        self._records, self._world = records, world
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction]:
+        async with self._around(self._records.transaction()) as tx:
+            yield tx
+
+    def reading(self) -> AbstractAsyncContextManager[Transaction]:
+        return self._records.reading()
+
+    @asynccontextmanager
+    async def lease(self, holder: str) -> AsyncGenerator[Lease]:
+        async with self._records.lease(holder) as lease:
+            yield _CuttableLease(lease, self)
+
+    async def wait_for_events(self, after: int, timeout_seconds: float) -> bool:
+        return await self._records.wait_for_events(after, timeout_seconds)
+
+    @asynccontextmanager
+    async def _around(self, inner: AbstractAsyncContextManager[Transaction]) -> AsyncGenerator[Transaction]:
+        async with inner as tx:
+            yield tx
+            self._world.touch("before commit")
+        self._world.touch("after commit")
+
+
+class _CuttableLease:
+    def __init__(self, lease: Lease, records: CuttableRecords) -> None:
+        self._lease, self._records = lease, records
+
+    def assert_fresh(self) -> None:
+        self._lease.assert_fresh()
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        return self._records._around(self._lease.transaction())  # pyright: ignore[reportPrivateUsage]
+
+
+def toy_ports(world: World, registry: Registry, records: Records, scratch: Path, versions: Mapping[str, str]) -> Ports:
+    """Everything a step may touch, all of it in `world`."""
+    cuttable = CuttableRecords(records, world)
+    return Ports(
+        clock=ToyClock(world),
+        repositories=ToyRepositories(world),
+        ecosystems={"toy": ToyEcosystem(world)},
+        strategies={"toy": ToyStrategy(world)},
+        processes=ToyProcesses(world),
+        credentials=NoSecrets(),
+        smoke=ToySmoke(world),
+        shelf=ToyShelf(world, versions),
+        records=cuttable,
+        fenced=cuttable.transaction,
+        scratch=scratch,
+        log=scratch / "log",
+        waits=Waits(install_seconds=30, install_poll_seconds=1, backoff_seconds=1),
+    )

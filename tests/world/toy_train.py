@@ -1,0 +1,109 @@
+"""A train in the toy world: two packages (one needs the other), a hub and two satellites, ready to be opened."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from core.board import Board
+from core.conductor import Conductor
+from core.permissions import Actor, Face, Role
+from core.ports import Ports, Records
+from core.registry import App, Package, Registry, Target
+from core.tasks import Stage, Task, TaskType, Work
+from core.train.dispatcher import Dispatcher
+from tests.world.toy import World, toy_ports
+
+OLIVE = Actor("olive", frozenset({Role.OPERATOR}), Face.CLI)
+ADA = Actor("ada", frozenset({Role.AGENT}), Face.CLI)
+REX = Actor("rex", frozenset({Role.REVIEWER}), Face.CLI)
+RELEASE = "r1"
+VERSIONS = {"money": "1.1.0", "ledger": "2.0.0"}
+TARGET = Target(strategy="toy", smoke_url="http://localhost")
+
+
+def registry() -> Registry:
+    """Names are in an order that is not the order of shipping."""
+    packages = [
+        Package(name="ledger", url="x", ecosystem="toy", version_file="VERSION", release_check=("check", "ledger")),
+        Package(name="money", url="x", ecosystem="toy", version_file="VERSION"),
+    ]
+    apps = [
+        App(name="turf", url="x", prod_deploy=TARGET),
+        App(name="hub", url="x", hub=True, test_cmd=("test", "hub"), prod_deploy=TARGET),
+        App(name="docs", url="x", test_cmd=("test", "docs")),
+    ]
+    return Registry({p.name: p for p in packages}, {a.name: a for a in apps})
+
+
+FILES = {
+    "money": {"VERSION": b"1.1.0", "code.py": b"money"},
+    "ledger": {"VERSION": b"2.0.0", "code.py": b"ledger", "needs.txt": b"money==1.1.0\n"},
+    "hub": {"needs.txt": b"money@release\nledger@release\n"},
+    "turf": {"needs.txt": b"ledger@release\nother==1.0.0\n", "needs.lock": b"other==1.0.0\n"},
+    "docs": {"readme": b"docs"},
+}
+
+
+def lay_out(world: World) -> None:
+    """Origin's branches: main, and a release branch one commit ahead of it."""
+    world.requires = {"ledger": ("money",)}
+    world.hub = "hub"
+    for name, files in FILES.items():
+        root = world.commit({"empty": name.encode()})
+        world.refs[name, "main"] = root
+        world.refs[name, "release"] = world.commit(files, root)
+
+
+def draft(slug: str, *repositories: str, command: str = "", depends_on: tuple[str, ...] = ()) -> Task:
+    """A task as somebody would type it."""
+    return Task(
+        slug=slug,
+        title=f"Task {slug}",
+        type=TaskType.FEATURE,
+        shape="toy",
+        works=tuple(Work(name, f"feat/{slug}") for name in repositories),
+        post_deploy_cmd=command,
+        depends_on=depends_on,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+class Station:
+    """One process: the use cases over `world` and the database; make a new one after a power cut."""
+
+    def __init__(self, world: World, records: Records, scratch: Path, registered: Registry | None = None) -> None:
+        self.world, self.registry = world, registered or registry()
+        self.ports: Ports = toy_ports(world, self.registry, records, scratch, VERSIONS)
+        self.board = Board(self.registry, {"toy": ("unit",)}, self.ports)
+        self.conductor = Conductor(self.registry, self.ports)
+        self.dispatcher = Dispatcher(self.ports, "the test")
+
+    async def reviewed(self, *drafts: Task) -> list[str]:
+        """Tasks that went all the way to reviewed."""
+        for one in drafts:
+            await self.board.new(ADA, one)
+            await self.board.move(ADA, one.slug, Stage.BUILDING)
+            await self.board.move(ADA, one.slug, Stage.SUBMITTED)
+            await self.board.move(REX, one.slug, Stage.REVIEWED)
+        return [one.slug for one in drafts]
+
+    async def prepared(self, *drafts: Task) -> None:
+        """An assembled release with `drafts` aboard."""
+        await self.conductor.open(OLIVE, RELEASE, await self.reviewed(*drafts))
+        await self.conductor.freeze(OLIVE, RELEASE)
+
+    async def confirmed(self) -> int:
+        """Offer and confirm; returns the id of the ship."""
+        offer = await self.conductor.offer(OLIVE, RELEASE)
+        assert not offer.proposal.problems, offer.proposal.problems
+        return (await self.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "test")).id
+
+
+WHOLE_TRAIN = (
+    draft("pay", "money", "ledger"),
+    draft("seats", "hub", "turf", command="rake 'seed seats'", depends_on=("pay",)),
+    draft("words", "docs"),
+)
+
+__all__ = ["ADA", "OLIVE", "RELEASE", "REX", "WHOLE_TRAIN", "Station", "draft", "lay_out", "registry"]
