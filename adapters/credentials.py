@@ -12,9 +12,11 @@ class Secrets:
     """The values of the credentials that the configuration names, as they were when the process started."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = {name: value for name, value in values.items() if value}
-        # Longest first, so that a secret that contains another is masked whole.
-        self._texts = sorted({v for v in self._values.values() if len(v) >= _SHORTEST}, key=len, reverse=True)
+        self._values = {name: value for name, value in values.items() if value.strip()}
+        # Line by line, because tools print keys of many lines that way; longest first, so that a secret that
+        # contains another is masked whole.
+        lines = {line.strip() for value in self._values.values() for line in value.splitlines()}
+        self._texts = sorted((line for line in lines if len(line) >= _SHORTEST), key=len, reverse=True)
 
     def __repr__(self) -> str:
         return f"Secrets({', '.join(f'{name}={MASK}' for name in sorted(self._values))})"
@@ -33,7 +35,16 @@ class Secrets:
             text = text.replace(secret, MASK)
         return text
 
+    def boundary(self, text: str) -> int:
+        """How much of `text`, a piece of a stream without line ends, can be masked before the next piece is known."""
+        end = max(len(text) - self.longest, 0)
+        for secret in self._texts:
+            start = text.find(secret, max(end - len(secret) + 1, 0))
+            if 0 <= start < end:
+                end = start + len(secret)
+        return end
+
     @property
     def longest(self) -> int:
-        """Length of the longest secret, for whoever masks a stream piece by piece."""
+        """Length of the longest text that `mask` looks for; none of them contains a line end."""
         return len(self._texts[0]) if self._texts else 0

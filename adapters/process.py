@@ -6,12 +6,14 @@ A child dies with us where the kernel can see to it, and its whole group dies at
 from __future__ import annotations
 
 import asyncio
+import codecs
 import ctypes
+import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,8 +25,11 @@ from core.registry import Argv
 # What a child may know of our environment (L08); credentials come on top, by name, where that child needs them.
 ALLOWED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSH_AUTH_SOCK", "TMPDIR")
 _KEPT = 64 * 1024  # characters of each stream that are kept for classifying; the log has everything
+_LAST_WORDS_SECONDS = 2.0  # for what a child left behind when it ended, before it is killed
+_DYING_SECONDS = 1.0  # between the kill and the end of every pipe
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_logger = logging.getLogger(__name__)
 
 
 class ChildProcesses:
@@ -59,44 +64,40 @@ class ChildProcesses:
     ) -> Finished:
         """Run to the end; see `core.ports.Processes`."""
         known = {name: self._secrets.reveal(name) for name in credentials if self._secrets.has(name)}
-        try:
-            child = await asyncio.create_subprocess_exec(
-                *argv,
-                cwd=cwd,
-                env={**self._env, **(env or {}), **known},
-                stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-                preexec_fn=_die_with_parent if _libc else None,
-            )
-        except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-            raise Unreachable(
-                f"{argv[0]} cannot be run", str(error), f"install {argv[0]} where stationmaster runs"
-            ) from error
-        self.on_spawn(argv)
-        return await self._follow(child, argv, timeout_seconds, log, stdin)
+        with _opened(log) if log else nullcontext() as file:
+            child = _Child(_Capture(self._secrets, file), _Capture(self._secrets, file))
+            try:
+                transport, _ = await asyncio.get_running_loop().subprocess_exec(
+                    lambda: child,
+                    *argv,
+                    cwd=cwd,
+                    env={**self._env, **(env or {}), **known},
+                    stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+                    start_new_session=True,
+                    preexec_fn=_die_with_parent if _libc else None,
+                )
+            except OSError as error:
+                raise _not_started(argv, cwd, error) from error
+            self.on_spawn(argv)
+            exit_code = await _follow(child, transport, argv, timeout_seconds, stdin)
+        return Finished(exit_code, child.out.text, child.err.text)
 
-    async def _follow(
-        self, child: asyncio.subprocess.Process, argv: Argv, timeout_seconds: float, log: Path | None, stdin: bytes
-    ) -> Finished:
-        file = _opened(log)
-        out, err = _Capture(self._secrets, file), _Capture(self._secrets, file)
-        assert child.stdout and child.stderr
-        try:
-            async with asyncio.timeout(timeout_seconds), asyncio.TaskGroup() as group:
-                group.create_task(out.drain(child.stdout))
-                group.create_task(err.drain(child.stderr))
-                group.create_task(_feed(child, stdin))
-                group.create_task(child.wait())
-        except TimeoutError as error:
-            why = f"it was still running after {timeout_seconds:g} s and was killed"
-            raise StepFailed(f"{argv[0]} did not end", why, "look at its log, then resume") from error
-        finally:
-            await _kill_group(child)
-            if file:
-                file.close()
-        return Finished(child.returncode or 0, out.text, err.text)
+
+class _Child(asyncio.SubprocessProtocol):
+    """What the event loop tells us of a child: its output, its end, and the end of everyone who held its pipes."""
+
+    def __init__(self, out: _Capture, err: _Capture) -> None:
+        self.out, self.err = out, err
+        self.exited, self.closed = asyncio.Event(), asyncio.Event()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        (self.out if fd == 1 else self.err).take(data)
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set()
 
 
 class _Capture:
@@ -104,50 +105,73 @@ class _Capture:
 
     def __init__(self, secrets: Secrets, file: BinaryIO | None) -> None:
         self._secrets, self._file = secrets, file
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._held = ""
         self.text = ""
 
-    async def drain(self, stream: asyncio.StreamReader) -> None:
-        """Read to the end. Held back is what could be the beginning of a secret that ends in the next piece."""
-        held = ""
-        while piece := await stream.read(64 * 1024):
-            held = self._secrets.mask(held + piece.decode(errors="replace"))
-            cut = len(held) - self._secrets.longest
-            newline = held.rfind("\n", 0, max(cut, 0)) + 1
-            self._keep(held[:newline])
-            held = held[newline:]
-            if len(held) > _KEPT:
-                self._keep(held[:cut])
-                held = held[cut:]
-        self._keep(held)
+    def take(self, data: bytes, final: bool = False) -> None:
+        """Add `data`. Held back is an unfinished line: it could end in the first half of a secret."""
+        text = self._held + self._decode(data, final)
+        end = len(text) if final else text.rfind("\n") + 1
+        if len(text) - end > _KEPT:
+            end = self._secrets.boundary(text)
+        self._held = text[end:]
+        self._keep(self._secrets.mask(text[:end]))
 
     def _keep(self, text: str) -> None:
-        if text:
-            self.text = (self.text + text)[-_KEPT:]
-            if self._file:
-                self._file.write(text.encode())
+        self.text = (self.text + text)[-_KEPT:]
+        if self._file and text:
+            try:
+                self._file.write(text.encode(errors="replace"))
+            except OSError:  # a full disk must not fail what the child does (L31)
+                _logger.exception("a log cannot be written", extra={"action": "log"})
+                self._file = None
 
 
-def _opened(log: Path | None) -> BinaryIO | None:
-    if log is None:
-        return None
+async def _follow(
+    child: _Child, transport: asyncio.SubprocessTransport, argv: Argv, timeout_seconds: float, stdin: bytes
+) -> int:
+    """Wait for the end, which is the child's own: whoever it left behind gets a moment, then dies with its group."""
+    try:
+        if pipe := transport.get_pipe_transport(0):
+            assert isinstance(pipe, asyncio.WriteTransport)
+            pipe.write(stdin)
+            pipe.close()
+        async with asyncio.timeout(timeout_seconds):
+            await child.exited.wait()
+        await _within(_LAST_WORDS_SECONDS, child.closed)
+    except TimeoutError as error:
+        why = f"it was still running after {timeout_seconds:g} s and was killed"
+        raise StepFailed(f"{argv[0]} did not end", why, "look at its log, then resume") from error
+    finally:
+        # The group is named after the child, and no stranger gets that name while one member lives (L07).
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(transport.get_pid(), signal.SIGKILL)
+        await _within(_DYING_SECONDS, child.closed)
+        transport.close()  # lets go of a pipe that somebody in a group of his own still holds
+        await _within(_DYING_SECONDS, child.closed)
+        for stream in (child.out, child.err):
+            stream.take(b"", final=True)
+    return transport.get_returncode() or 0
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+def _opened(log: Path) -> BinaryIO:
     log.parent.mkdir(parents=True, exist_ok=True)
     return log.open("ab", buffering=0)
 
 
-async def _feed(child: asyncio.subprocess.Process, stdin: bytes) -> None:
-    if child.stdin and stdin:
-        with suppress(BrokenPipeError, ConnectionResetError):  # it did not want to hear; its exit code says more
-            child.stdin.write(stdin)
-            await child.stdin.drain()
-        child.stdin.close()
-
-
-async def _kill_group(child: asyncio.subprocess.Process) -> None:
-    """End whatever the child left behind: its group is named after it, so this can hit nobody else (L07)."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    if child.returncode is None:
-        await asyncio.shield(child.wait())
+def _not_started(argv: Argv, cwd: Path | None, error: OSError) -> Unreachable:
+    if cwd and not cwd.is_dir():
+        return Unreachable(f"{argv[0]} cannot be run", f"the folder {cwd} is not there", "resume: it is made again")
+    if isinstance(error, FileNotFoundError):
+        return Unreachable(f"{argv[0]} cannot be run", str(error), f"install {argv[0]} where stationmaster runs")
+    return Unreachable(f"{argv[0]} cannot be run", str(error), f"see that {argv[0]} is a program that may be run")
 
 
 def _die_with_parent() -> None:
