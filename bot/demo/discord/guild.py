@@ -111,7 +111,7 @@ class Guild:
     def post(self, message: Payload, only_to: str | None = None) -> None:
         """Publish a new message; an ephemeral one is kept in memory only, as it is gone after a reload anyway."""
         self._store_message(message, only_to)
-        if "thread" not in message and (thread := self.channel(message["channel_id"]))["type"] == THREAD:
+        if (thread := self.channel(message["channel_id"]))["type"] == THREAD:
             counts = {key: thread[key] + 1 for key in ("message_count", "total_message_sent")}
             self.put("channels", thread["id"], thread | counts | {"last_message_id": message["id"]})
         self.emit("MESSAGE_CREATE", message, only_to)
@@ -136,6 +136,7 @@ class Guild:
         for message in self.messages_in(channel_id):
             self.put("messages", message["id"], None)
         self.put("channels", channel_id, None)
+        self._show_on_root(channel_id, {})
         self.emit("THREAD_DELETE" if channel["type"] == THREAD else "CHANNEL_DELETE", channel)
 
     def create_thread(self, parent_id: str, body: Payload, thread_id: str | None = None) -> Payload:
@@ -175,6 +176,7 @@ class Guild:
                 inner["archive_timestamp"] = now()
             changes["thread_metadata"] = channel["thread_metadata"] | inner
         self.put("channels", channel_id, channel | changes)
+        self._show_on_root(channel_id, {"thread": self.channels[channel_id]})
         self.emit("THREAD_UPDATE" if is_thread else "CHANNEL_UPDATE", self.channels[channel_id])
         return self.channels[channel_id]
 
@@ -271,6 +273,12 @@ class Guild:
             raise ApiError(403, 50013, "Missing Permissions")
 
     # --- private ---
+
+    def _show_on_root(self, thread_id: str, link: Payload) -> None:
+        """Keep the copy of a thread in the message it hangs on equal to the thread."""
+        if root := self.messages.get(thread_id):
+            bare = {key: value for key, value in root.items() if key != "thread"}
+            self.put("messages", thread_id, bare | link)
 
     def _apply(self, table: str, key: str, value: object) -> None:
         rows: dict[str, object] = getattr(self, table)

@@ -317,6 +317,11 @@ async def test_a_killed_discord_remembers_everything_it_answered(
         assert [each.content async for each in revived.pins()] == ["in the thread"]
         assert reborn.person("operator").commands() == loopback.person("operator").commands()
         assert (await reborn.person("operator").command(["release", "status"]))["outcome"] == "message"
+        assert found[0].thread is not None and found[0].thread.archived
+        await again.releases.send("said after the torn line")
+    async with LoopbackDiscord(state_dir=tmp_path / "discord") as third:
+        said = [each["content"] for each in third.person("operator").messages()]
+        assert said == ["root", "said after the torn line"]
 
 
 @pytest.mark.parametrize(
@@ -385,6 +390,7 @@ async def test_people_can_do_everything_over_http_and_hear_of_it(loopback: Loopb
                 assert answer.status == 200, await answer.text()
                 return await answer.json()
 
+        await loopback.person("agent").command(["release", "status"])  # ephemeral: not for the operator's ears
         here = {"channel": str(loopback.channel_id), "path": PLAN}
         choices = (await post("autocomplete", **here, options={"train": "june"}, focused="train"))["choices"]
         assert choices == [{"name": "june-train", "value": "june-train"}]
