@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.demo.discord import shapes
 from bot.demo.discord.protocol import EPHEMERAL, THREAD, ApiError, Payload, Permission, Upload, now, snowflake
 
 Listener = Callable[[str, Payload, str | None], None]
@@ -19,17 +20,6 @@ Listener = Callable[[str, Payload, str | None], None]
 
 _FIRST_ID = 1_100_000_000_000_000_000
 _NOWHERE = "http://attachments.invalid"  # stands for the base URL in the file: the port changes at every start
-_JOINED = "2026-01-05T09:00:00+00:00"
-_ROLE_LOOK: Payload = {
-    "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
-    "color": 0,
-    "hoist": False,
-    "icon": None,
-    "unicode_emoji": None,
-    "position": 1,
-    "mentionable": True,
-    "flags": 0,
-}
 
 
 @dataclass(frozen=True)
@@ -86,7 +76,7 @@ class Guild:
         self.base_url = base_url
         self._files.mkdir(parents=True, exist_ok=True)
         for position, (name, channel_id) in enumerate(self.channel_ids.items()):
-            self.channels[channel_id] = self._channel(channel_id, name, position)
+            self.channels[channel_id] = shapes.channel(self.id, channel_id, name, position)
         written = self._journal.read_bytes() if self._journal.exists() else b""
         whole = written[: written.rfind(b"\n") + 1]
         if whole != written:
@@ -141,27 +131,7 @@ class Guild:
 
     def create_thread(self, parent_id: str, body: Payload, thread_id: str | None = None) -> Payload:
         """Open a thread of the bot; on a message, thread_id is that message's id."""
-        thread: Payload = {
-            "id": thread_id or snowflake(),
-            "type": THREAD,
-            "guild_id": self.id,
-            "parent_id": parent_id,
-            "owner_id": self.bot_id,
-            "name": body["name"],
-            "last_message_id": None,
-            "flags": 0,
-            "rate_limit_per_user": body.get("rate_limit_per_user") or 0,
-            "message_count": 0,
-            "member_count": 1,
-            "total_message_sent": 0,
-            "thread_metadata": {
-                "archived": False,
-                "locked": False,
-                "auto_archive_duration": body.get("auto_archive_duration") or 1440,
-                "archive_timestamp": now(),
-                "create_timestamp": now(),
-            },
-        }
+        thread = shapes.thread(self.id, parent_id, self.bot_id, thread_id or snowflake(), body)
         self.put("channels", thread["id"], thread)
         self.emit("THREAD_CREATE", thread | {"newly_created": True})
         return thread
@@ -225,26 +195,18 @@ class Guild:
     def user(self, user_id: str) -> Payload:
         """A user object."""
         someone = self.users[user_id]
-        nothing = dict.fromkeys(("avatar", "banner", "accent_color", "avatar_decoration_data", "collectibles"))
-        names = {"id": someone.id, "username": someone.key, "global_name": someone.name, "discriminator": "0"}
-        flags = {"public_flags": 0, "flags": 0, "bot": user_id == self.bot_id, "primary_guild": None}
-        return {**names, **nothing, **flags}
+        return shapes.user(user_id, someone.key, someone.name, is_bot=user_id == self.bot_id)
 
     def member(self, user_id: str) -> Payload:
-        """A member object: role ids, not roles."""
+        """A member object."""
         roles = [self.bot_role_id] if user_id == self.bot_id else [self.role_ids[r] for r in self.users[user_id].roles]
-        nothing = dict.fromkeys(("avatar", "banner", "communication_disabled_until", "nick", "premium_since"))
-        switches = {"flags": 0, "pending": False, "mute": False, "deaf": False}
-        return {"user": self.user(user_id), "roles": roles, "joined_at": _JOINED, **nothing, **switches}
+        return shapes.member(self.user(user_id), roles)
 
     def roles(self) -> list[Payload]:
         """All role objects; @everyone has the guild's id and no rights, so that the bot has exactly its own."""
-        rows = [(self.id, "@everyone", 0), (self.bot_role_id, "Stationmaster", self.seed.bot_permissions)]
-        rows += [(role_id, name, _role_permissions(name)) for name, role_id in self.role_ids.items()]
-        return [
-            {"id": i, "name": n, "permissions": str(p), "managed": n == "Stationmaster", **_ROLE_LOOK}
-            for i, n, p in rows
-        ]
+        own = shapes.role(self.bot_role_id, "Stationmaster", self.seed.bot_permissions, is_managed=True)
+        named = [shapes.role(role_id, name, _role_permissions(name)) for name, role_id in self.role_ids.items()]
+        return [shapes.role(self.id, "@everyone", 0), own, *named]
 
     def person_permissions(self, person_id: str) -> int:
         """The permission bits a person has: everybody may look and talk, operators also manage the guild."""
@@ -293,12 +255,6 @@ class Guild:
             self.messages[message["id"]] = message
         else:
             self.put("messages", message["id"], message)
-
-    def _channel(self, channel_id: str, name: str, position: int) -> Payload:
-        nothing: Mapping[str, None] = dict.fromkeys(("topic", "last_message_id", "parent_id"))
-        numbers = {"type": 0, "position": position, "flags": 0, "rate_limit_per_user": 0}
-        rest = {"nsfw": False, "permission_overwrites": list[Payload]()}
-        return {"id": channel_id, "guild_id": self.id, "name": name, **numbers, **nothing, **rest}
 
 
 def _role_permissions(role: str) -> int:
