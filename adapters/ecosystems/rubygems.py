@@ -1,0 +1,278 @@
+"""RubyGems with the real `gem` and `bundle`: build, push, look, re-pin, lock. No decision about the train is made here.
+
+Exit codes say too little (the same 7 is "not propagated" and "yanked"), so outcomes are read from the tools' own words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+import msgspec
+
+from adapters.ecosystems.gemfile import gem_calls, pinned
+from adapters.web import Web
+from core.errors import Refused, StepFailed, Trouble, Unreachable
+from core.ports import Dependency, Finished, Listing, Pin, Processes
+from core.registry import Argv, Package
+from core.releases import Artefact
+
+_LEGAL = re.compile(r"[0-9]+(\.[0-9a-zA-Z]+)*(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?")
+_DECLARED = re.compile(r"^[ \t]*(?:(?:\w+::)*VERSION|\w+\.version)[ \t]*=[ \t]*([\"'])([^\"'\n]*)\1", re.M)
+_REQUIRED = re.compile(r"^[ \t]*\w+\.add_(?:runtime_)?dependency[ \t(]+(?:%q)?[\"'<({]([\w.-]+)", re.M)
+_TAIL = {"Range": "bytes=-262144", "Accept-Encoding": "identity"}
+_ZERO = (1, 0, "")  # how a part of a version weighs: letters are (0, 0, letters)
+_AUTH = re.compile(r"Access Denied|API key|doesn't have access|permission to push|credentials\.|OTP|multi-?factor")
+
+
+def compare_versions(one: str, other: str) -> int:
+    """-1, 0 or 1, as Gem::Version orders them: letters before numbers, and a missing part is 0."""
+    for left, right in zip_longest(_segments(one), _segments(other), fillvalue=_ZERO):
+        if left != right:
+            return -1 if left < right else 1
+    return 0
+
+
+class RubyGemsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where gems live. `host`: push and JSON API; `index_url`: the compact index that Bundler reads.
+
+    `mirror`: make Bundler take everything from `index_url`, whatever source a Gemfile names. `home`: a folder of ours
+    in which no gem is ever installed, because Bundler locks to an installed gem that nobody published.
+    """
+
+    home: Path
+    host: str = "https://rubygems.org"
+    index_url: str = "https://index.rubygems.org"
+    mirror: bool = False
+
+
+class RubyGems:
+    """See `core.ports.Ecosystem`."""
+
+    name = "rubygems"
+    manifest = "Gemfile"
+    lock = "Gemfile.lock"
+    credentials: tuple[str, ...] = ("GEM_HOST_API_KEY",)
+    tools: tuple[str, ...] = ("gem", "bundle")
+
+    def __init__(self, processes: Processes, web: Web, settings: RubyGemsSettings) -> None:
+        self._processes, self._web, self._settings = processes, web, settings
+        home = settings.home
+        # BUNDLE_APP_CONFIG: the repository's own .bundle/config must not matter.
+        self._env = {
+            "GEM_HOME": f"{home}/gems",
+            "BUNDLE_USER_HOME": f"{home}/bundle",
+            "BUNDLE_APP_CONFIG": f"{home}/app",
+        }
+        if settings.mirror:
+            self._env["BUNDLE_MIRROR__ALL"] = settings.index_url
+
+    def version(self, package: Package, text: bytes) -> str:
+        """What `VERSION = "…"` or `spec.version = "…"` says, as the registry will list it."""
+        found = {match[2].strip() for match in _DECLARED.finditer(text.decode(errors="replace"))}
+        if len(found) != 1 or not _LEGAL.fullmatch(number := min(found)):
+            said = f"it says {' and '.join(sorted(found))}" if found else 'there is no VERSION = "…" in it'
+            raise Refused(
+                f"{package.version_file} of {package.name} declares no version", said, 'write VERSION = "1.2.3"'
+            )
+        return number.replace("-", ".pre.")  # Gem::Version does so too
+
+    def dependency_files(self, package: Package | None) -> tuple[str, ...]:
+        """The gemspec, which bears the name of the gem or of the repository; or manifest and lock."""
+        if package is None:
+            return self.manifest, self.lock
+        return tuple(dict.fromkeys((f"{package.distribution}.gemspec", f"{package.name}.gemspec")))
+
+    def dependencies(self, files: Mapping[str, bytes | None]) -> tuple[Dependency, ...]:
+        """Direct dependencies; a gem that the text hides in Ruby is found in the lock."""
+        texts = {path: (content or b"").decode(errors="replace") for path, content in files.items()}
+        if self.manifest not in files:
+            names = {name: None for text in texts.values() for name in _REQUIRED.findall(text)}
+            return tuple(Dependency(name, by_reference=False) for name in names)
+        lock = texts.get(self.lock, "")
+        direct, _, unpublished = _locked(lock)
+        found = dict.fromkeys(direct, False)
+        for call in gem_calls(texts[self.manifest]):
+            found[call.name] = found.get(call.name, False) or call.by_reference
+        published = self.locked_versions(lock.encode())
+        return tuple(
+            Dependency(name, by_reference or name in unpublished, published.get(name))
+            for name, by_reference in found.items()
+        )
+
+    def repinned(self, manifest: bytes, pins: Sequence[Pin]) -> bytes:
+        """The Gemfile with `gem "NAME", "= V"` for each pin, its other options kept."""
+        return pinned(manifest.decode(), {pin.distribution: pin.version for pin in pins}).encode()
+
+    def locked_versions(self, lock: bytes) -> Mapping[str, str]:
+        """The gems that the lock takes from a registry, and from nowhere else."""
+        _, published, unpublished = _locked(lock.decode(errors="replace"))
+        return {name: version for name, version in published.items() if name not in unpublished}
+
+    def is_newer(self, version: str, than: str) -> bool:
+        """Compares as Gem::Version does."""
+        return compare_versions(version, than) > 0
+
+    async def build(
+        self, package: Package, worktree: Path, out: Path, *, epoch: int, log: Path
+    ) -> tuple[Artefact, ...]:
+        """`gem build`, whose bytes depend on the clock unless SOURCE_DATE_EPOCH is set."""
+        gemspecs = self.dependency_files(package)
+        gemspec = next((path for path in gemspecs if (worktree / path).is_file()), gemspecs[0])
+        env = {**self._env, "SOURCE_DATE_EPOCH": str(epoch)}
+        done = await self._processes.run(("gem", "build", gemspec), cwd=worktree, env=env, log=log)
+        built = re.search(r"^  File: (\S+\.gem)$", done.stdout, re.M)
+        if done.exit_code or not built:
+            raise StepFailed(f"{package.name} cannot be built", _said(done), f"mend {gemspec}, then prepare again")
+        if not built[1].startswith(f"{package.distribution}-"):
+            why = f"{gemspec} makes {built[1]}, the registry file says {package.distribution}"
+            raise StepFailed(f"{package.name} builds another gem", why, "set `published_as`, then prepare again")
+        content = (worktree / built[1]).read_bytes()
+        (out / built[1]).write_bytes(content)
+        return (Artefact(built[1], hashlib.sha256(content).hexdigest(), len(content)),)
+
+    async def listing(self, package: Package, version: str) -> Listing:
+        """The versions API, which answers from the database and omits what was yanked."""
+        name = package.distribution
+        url = f"{self._settings.host}/api/v1/versions/{name}.json"
+        answer = await self._web.get(url)
+        if answer.status not in (200, 404):
+            raise Unreachable(
+                f"{url} answers {answer.status}", "that is neither a listing nor 'not found'", "try again"
+            )
+        try:
+            rows = msgspec.json.decode(answer.body, type=list[_Row]) if answer.status == 200 else []
+        except msgspec.MsgspecError as error:
+            raise Unreachable(f"{url} answers something else", str(error), "try again in a minute") from error
+        ours = [row for row in rows if row.number == version]
+        files = {f"{name}-{row.full_number}.gem": row.sha for row in ours}
+        return Listing(
+            files, not files and await self._is_marked_yanked(name, version), ours[0].authors if ours else ""
+        )
+
+    async def is_installable(self, package: Package, version: str) -> bool:
+        """True when the compact index, which Bundler resolves from, has a line for `version`."""
+        return await self._offers(package.distribution, version)
+
+    def publish_commands(self, package: Package, files: Sequence[Path]) -> tuple[Argv, ...]:
+        """One push per file."""
+        return tuple(("gem", "push", str(file), "--host", self._settings.host) for file in files)
+
+    async def publish(self, package: Package, files: Sequence[Path], *, log: Path) -> None:
+        """Push; the same bytes again are success. The server's words decide, in this order (a yank also says more)."""
+        for argv, file in zip(self.publish_commands(package, files), files, strict=True):
+            done = await self._processes.run(argv, env=self._env, credentials=self.credentials, log=log)
+            if trouble := _push_trouble(done, file.name):
+                raise trouble
+
+    def lock_commands(self, pins: Sequence[Pin]) -> tuple[Argv, ...]:
+        """--update, or Bundler keeps the number it knew from git, published or not; --conservative, or others move."""
+        return (("bundle", "lock", "--conservative", "--update", *(pin.distribution for pin in pins)),)
+
+    async def refresh_lock(self, worktree: Path, pins: Sequence[Pin], *, log: Path) -> None:
+        """`bundle lock`, then ask the index: Bundler is content with a gem that is only installed on this machine."""
+        [argv] = self.lock_commands(pins)
+        done = await self._processes.run(argv, cwd=worktree, env=self._env, log=log)
+        if trouble := _lock_trouble(done, pins):
+            raise trouble
+        for pin in pins:
+            if not await self._offers(pin.distribution, pin.version):
+                raise _not_yet(pin, "it is installed on this machine, the index does not offer it")
+
+    async def _offers(self, name: str, version: str) -> bool:
+        url = f"{self._settings.index_url}/info/{name}"
+        answer = await self._web.get(url)
+        if answer.status not in (200, 404):
+            raise Unreachable(f"{url} answers {answer.status}", "that is neither an index nor 'not found'", "try again")
+        lines = answer.body.decode(errors="replace").splitlines() if answer.status == 200 else []
+        return any(line.split(" ")[0].partition("-")[0] == version for line in lines)
+
+    async def _is_marked_yanked(self, name: str, version: str) -> bool:
+        """An early warning: the end of the index marks recent yanks with a minus. Its silence proves nothing."""
+        answer = await self._web.get(f"{self._settings.index_url}/versions", _TAIL)
+        lines = answer.body.decode(errors="replace").splitlines() if answer.status in (200, 206) else []
+        words = [line.split(" ") for line in lines if line.startswith(f"{name} ")]
+        return any(f"-{version}" in word[1].split(",") for word in words if len(word) > 1)
+
+
+class _Row(msgspec.Struct, frozen=True):
+    number: str
+    sha: str
+    platform: str = "ruby"
+    authors: str = ""
+
+    @property
+    def full_number(self) -> str:
+        return self.number if self.platform == "ruby" else f"{self.number}-{self.platform}"
+
+
+def _push_trouble(done: Finished, file: str) -> Trouble | None:
+    text = done.stdout
+    if not done.exit_code and ("Successfully registered gem" in text or "Gem was already pushed" in text):
+        return None
+    if re.search(r"A yanked version .*already exists", text):
+        return Refused(f"{file} was yanked: bump and re-run", _said(done), "bump the version, then prepare again")
+    if "Repushing of gem versions is not allowed" in text:
+        return Refused(f"{file} is taken by other bytes", _said(done), "bump the version, then prepare again")
+    if _AUTH.search(text) or "is not allowed by the gemspec" in done.stderr:
+        return Refused(f"{file} may not be pushed", _said(done), "give GEM_HOST_API_KEY a key that may push it")
+    return StepFailed(f"{file} was not pushed, as far as gem can tell", _said(done), "release resume looks again")
+
+
+def _lock_trouble(done: Finished, pins: Sequence[Pin]) -> Trouble | None:
+    text = " ".join(done.stderr.split())  # bundle wraps its lines
+    if not done.exit_code:
+        return None
+    for pin in pins:
+        if done.exit_code == 7 and f"Could not find gem '{pin.distribution} (= {pin.version})'" in text:
+            return _not_yet(pin, "the index does not offer it")
+    if done.exit_code == 17 and "Authentication" not in text and "Access token" not in text:
+        return StepFailed("the gem index does not answer", _said(done), "release resume, when it does")
+    return Refused("bundle cannot lock this Gemfile", _said(done), "make `bundle lock` work there, then prepare again")
+
+
+def _not_yet(pin: Pin, why: str) -> StepFailed:
+    return StepFailed(f"{pin.distribution} {pin.version} cannot be locked yet", why, "release resume, when it is there")
+
+
+def _said(done: Finished) -> str:
+    """What a child said, for people: the beginning and the end of it; the log has everything."""
+    lines = [line.strip() for line in f"{done.stderr}\n{done.stdout}".splitlines() if line.strip()]
+    text = f"exit {done.exit_code}: {' / '.join(lines)}"
+    return text if len(text) <= 600 else f"{text[:300]} … {text[-300:]}"
+
+
+def _locked(lock: str) -> tuple[list[str], dict[str, str], set[str]]:
+    """A lock's direct dependencies, its gems from a registry with their versions, and those from git or a path."""
+    direct: list[str] = []
+    published: dict[str, str] = {}
+    unpublished: set[str] = set()
+    section = ""
+    for line in lock.splitlines():
+        if line[:1].strip():
+            section = line
+        elif section == "DEPENDENCIES" and line.strip():
+            direct.append(line.split()[0].rstrip("!"))
+        elif spec := re.fullmatch(r" {4}(\S+) \(([^)-]+)[^)]*\)", line):
+            if section == "GEM":
+                published[spec[1]] = spec[2]
+            else:
+                unpublished.add(spec[1])
+    return direct, published, unpublished
+
+
+def _segments(version: str) -> list[tuple[int, int, str]]:
+    """The parts that count; zeros before a prerelease and at the end do not."""
+    parts = re.findall(r"[0-9]+|[a-zA-Z]+", version.replace("-", ".pre."))
+    weights = [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
+    first = next((index for index, weight in enumerate(weights) if not weight[0]), len(weights))
+    return [*_stripped(weights[:first]), *_stripped(weights[first:])]
+
+
+def _stripped(weights: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    while weights and weights[-1] == _ZERO:
+        weights = weights[:-1]
+    return weights
