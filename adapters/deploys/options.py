@@ -1,0 +1,35 @@
+"""What the options of every strategy have in common: unknown keys are refused, words are words and never shell text."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class StrictOptions(BaseModel):
+    """Base of each strategy's `Options`; the config loader validates `prod_deploy.options` with it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _split(value: object) -> object:
+    """Text is split like a shell would (L02); lists come from YAML and JSON, where tuples do not exist."""
+    match value:
+        case str():
+            return tuple(shlex.split(value))
+        case list():
+            return tuple(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        case _:
+            return value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_split), Field(min_length=1)]
+"""An argv, written as text or as a list."""
+
+EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+"""The name of an environment variable."""
+
+EnvNames = Annotated[tuple[EnvName, ...], BeforeValidator(_split)]
+"""Names of credentials, written as text or as a list."""
