@@ -1,0 +1,175 @@
+"""Is everything there that the configuration speaks of (spec 10.3, L46)? Only looks; what is wrong comes all at once.
+
+Whether the files themselves are right, `config.load` has said before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import PurePosixPath
+
+import msgspec
+
+from adapters.config import Settings
+from adapters.web import Web
+from core.errors import Trouble
+from core.ports import Ecosystem, Needs, Processes, Repositories, Strategy
+from core.registry import App, Argv, Package
+from core.words import short
+
+PROBE_SECONDS = 60.0
+AT_ONCE = 8
+_IS_THERE = "import shutil, sys; sys.exit(not shutil.which(sys.argv[1]))"  # asked where children live: their PATH
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at; when it is not `ok`, `next` is what to do."""
+
+    ok: bool
+    what: str
+    detail: str = ""
+    next: str = ""
+
+
+Probe = Callable[[], Awaitable[Sequence[Finding]]]
+
+
+async def check_environment(
+    settings: Settings,
+    processes: Processes,
+    web: Web,
+    repositories: Repositories,
+    *,
+    ecosystems: Mapping[str, Ecosystem],
+    strategies: Mapping[str, Strategy],
+    extra: Mapping[str, Probe],
+    probe_seconds: float = PROBE_SECONDS,
+) -> list[Finding]:
+    """Credentials, tools, repositories and what they declare, sites; then `extra` (database, Discord) by its names.
+
+    Looks side by side, each look bounded by `probe_seconds`; a look that raises Trouble is a finding like any other.
+    """
+    registry = settings.registry
+    used = {package.ecosystem: ecosystems[package.ecosystem] for package in registry.packages.values()}
+    needs = [
+        *((name, Needs(credentials=one.credentials, tools=("git", *one.tools))) for name, one in used.items()),
+        *((app.name, _needs(app, strategies)) for app in registry.apps.values()),
+    ]
+    look = partial(_repository, repositories)
+    probes: list[tuple[str, Probe]] = [
+        *((tool, partial(_tool, processes, tool)) for tool in sorted({tool for _, one in needs for tool in one.tools})),
+        *((one.name, partial(_program, processes, one)) for one in registry.repositories.values()),
+        *((one.name, partial(look, one, (), used[one.ecosystem])) for one in registry.packages.values()),
+        *((one.name, partial(look, one, _needs(one, strategies).files)) for one in registry.apps.values()),
+        *((url, partial(_site, web, url)) for app in registry.apps.values() for url in _sites(app)),
+        *extra.items(),
+    ]
+    slots = asyncio.Semaphore(AT_ONCE)
+    async with asyncio.TaskGroup() as group:
+        looks = [group.create_task(_bounded(name, probe, slots, probe_seconds), name=name) for name, probe in probes]
+    return [*_credentials(settings, needs), *(finding for task in looks for finding in task.result())]
+
+
+async def _bounded(name: str, probe: Probe, slots: asyncio.Semaphore, seconds: float) -> Sequence[Finding]:
+    async with slots:
+        try:
+            async with asyncio.timeout(seconds):
+                return await probe()
+        except TimeoutError:
+            return [Finding(False, f"{name} does not answer", f"not within {seconds:g} s", "try again in a minute")]
+        except Trouble as trouble:
+            return _findings(trouble)
+
+
+def _findings(trouble: Trouble) -> list[Finding]:
+    return [Finding(False, one.what, one.why, one.next) for one in trouble.reasons]
+
+
+def _needs(app: App, strategies: Mapping[str, Strategy]) -> Needs:
+    targets = [target for target in (app.qa_deploy, app.prod_deploy) if target]
+    needs = [strategies[target.strategy].needs(app, target) for target in targets]
+    return Needs(
+        files=tuple({path: None for one in needs for path in one.files}),
+        credentials=tuple({name: None for one in needs for name in one.credentials}),
+        tools=("git", *(tool for one in needs for tool in one.tools)),
+    )
+
+
+def _credentials(settings: Settings, needs: Iterable[tuple[str, Needs]]) -> Iterable[Finding]:
+    wanted = {settings.bot.token_env: ["the bot"]}
+    wanted |= {token.token_env: [f"{name} of the API"] for name, token in settings.bot.api_tokens.items()}
+    for needed_by, one in needs:
+        for name in one.credentials:
+            wanted.setdefault(name, []).append(needed_by)
+    for name, users in wanted.items():
+        is_set = settings.secrets.has(name)
+        next_ = "" if is_set else f"export {name}=… where stationmaster runs"
+        yield Finding(is_set, f"{name} is {'set' if is_set else 'not set'}", f"needed by {', '.join(users)}", next_)
+
+
+async def _tool(processes: Processes, tool: str) -> list[Finding]:
+    ended = await processes.run((tool, "--version"), timeout_seconds=PROBE_SECONDS)
+    said = (ended.stdout or ended.stderr).strip().partition("\n")[0]
+    if ended.exit_code in (126, 127):  # it is there, but what it is written in is not; others may not know --version
+        return [Finding(False, f"{tool} does not run", said, f"install {tool} again")]
+    return [Finding(True, tool, said)]
+
+
+async def _program(processes: Processes, one: Package | App) -> list[Finding]:
+    key, command = _command(one)
+    if command is None or _is_inside(command):
+        return []
+    asked = await processes.run((sys.executable, "-c", _IS_THERE, command[0]))
+    next_ = f"install {command[0]}, or correct {key}"
+    missing = Finding(False, f"{command[0]} cannot be run", f"{key} of {one.name} names it", next_)
+    return [missing] if asked.exit_code else []
+
+
+async def _repository(
+    repositories: Repositories, one: Package | App, files: Sequence[str], ecosystem: Ecosystem | None = None
+) -> list[Finding]:
+    """Whether origin's main is there, and on it everything that the registry, or a deploy (`files`), names."""
+    paths = {f"the deploy ({path})": path for path in files}
+    if isinstance(one, Package):
+        paths["version_file"] = one.version_file
+    key, command = _command(one)
+    if command and _is_inside(command):
+        paths[key] = str(PurePosixPath(command[0]))
+    head = await repositories.branch_head(one, one.main_branch)
+    if head is None:
+        next_ = "push it, or correct main_branch in release_repos.yml"
+        return [Finding(False, f"{one.name} has no branch {one.main_branch}", f"at {one.url}", next_)]
+    findings = [Finding(True, f"{one.name} is reachable", f"{one.main_branch} is {short(head)}")]
+    for who, path in paths.items():
+        text = await repositories.read(one, head, path)
+        if text is None:
+            what = f"{path} is not in {one.name} at {one.main_branch} ({short(head)})"
+            findings.append(Finding(False, what, f"{who} names it", f"commit it, or correct {who}"))
+        elif isinstance(one, Package) and ecosystem and who == "version_file":
+            try:
+                findings.append(Finding(True, f"{one.name} is at {ecosystem.version(one, text)}"))
+            except Trouble as trouble:
+                findings += _findings(trouble)
+    return findings
+
+
+def _command(one: Package | App) -> tuple[str, Argv | None]:
+    return ("release_check", one.release_check) if isinstance(one, Package) else ("test_cmd", one.test_cmd)
+
+
+def _is_inside(command: Argv) -> bool:
+    """True when it runs a file of the repository, not a program of the machine."""
+    return "/" in command[0] and not command[0].startswith("/")
+
+
+def _sites(app: App) -> list[str]:
+    return [url for url in (app.qa_deploy and app.qa_deploy.smoke_url, app.base_url) if url]
+
+
+async def _site(web: Web, url: str) -> list[Finding]:
+    status = (await web.get(f"{url}/up")).status
+    next_ = "" if status == 200 else "a ship demands 200: mend the app, or correct its address"
+    return [Finding(status == 200, f"{url}/up answers {status}", next=next_)]
