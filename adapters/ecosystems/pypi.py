@@ -38,8 +38,8 @@ _DENIED = re.compile(r"status code 40[13]|Missing credentials|401 Unauthorized|4
 _REJECTED = re.compile(r"status code 4(?!08|09|25|29)\d\d")
 _YANKED = re.compile(r"`([^`=]+)==([^`]+)` is yanked")
 _LATER = re.compile(
-    r"there is no version of|not found in the package registry|Failed to fetch|error sending request"
-    r"|HTTP status server error|\(404 Not Found\)|\(429 Too Many Requests\)|timed out"
+    r"there is no version of|only \S+ is available|not found in the package registry|Failed to fetch|timed out"
+    r"|error sending request|HTTP status server error|\(404 Not Found\)|\(429 Too Many Requests\)"
 )
 
 
@@ -59,10 +59,6 @@ class _File(msgspec.Struct):
     filename: str
     hashes: _Hashes
     yanked: bool | str = False
-
-    @property
-    def is_yanked(self) -> bool:
-        return self.yanked is not False
 
 
 class _Simple(msgspec.Struct):
@@ -150,12 +146,12 @@ class PyPI:
         if not files:
             return Listing()
         hashes = {file.filename: file.hashes.sha256 for file in files}
-        return Listing(hashes, all(file.is_yanked for file in files), await self._owner(package))
+        return Listing(hashes, all(file.yanked for file in files), await self._owner(package))
 
     async def is_installable(self, package: Package, version: str) -> bool:
         """True when the Simple API, which uv reads, offers files of `version` and none of them is yanked."""
         files = await self._files(package, version)
-        return bool(files) and not any(file.is_yanked for file in files)
+        return bool(files) and not any(file.yanked for file in files)
 
     def publish_commands(self, package: Package, files: Sequence[Path]) -> tuple[Argv, ...]:
         """`--check-url` skips what is there with our bytes, and nothing else."""

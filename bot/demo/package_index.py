@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import html
 import time
-from base64 import b64encode
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Self
 
 import msgspec
-from aiohttp import web
+from aiohttp import encode_basic_auth, web
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -132,8 +131,7 @@ class PackageIndex:
         self._save(kind, {"name": name, "version": version, **change})
 
     async def _upload(self, request: web.Request) -> web.Response:
-        expected = b64encode(f"__token__:{self.token}".encode()).decode()
-        if request.headers.get("Authorization") != f"Basic {expected}":
+        if request.headers.get("Authorization") != encode_basic_auth("__token__", self.token):
             return _refusal(403, "Invalid or non-existent authentication information.")
         form = await request.post()
         content = form["content"]

@@ -283,14 +283,15 @@ async def test_a_page_that_uv_cached_before_the_publish_does_not_hide_the_new_ve
     assert (await world.lock(folder, ("widgetry", "1.1.0")))["widgetry"] == "1.1.0"
 
 
-async def test_a_pin_whose_own_dependency_is_just_as_new_is_locked(world: PyPIWorld):
+async def test_a_pin_whose_own_dependency_is_just_as_new_is_locked_past_a_stale_page(world: PyPIWorld):
     gadget = world.named("gadget")
     await world.publish("1.0.0")
     await gadget.publish("1.0.0", "widgetry==1.0.0")
     folder = world.pinned("gadget==1.0.0")
     await world.lock(folder, ("gadget", "1.0.0"))
+    world.index.index_delay_seconds = 0.3  # else the publisher's own look brings the page up to date
     await world.publish("1.1.0")
-    await gadget.publish("1.1.0", "widgetry==1.1.0")
+    await gadget.publish("1.1.0", "widgetry>=1.1.0")
     manifest = folder / "pyproject.toml"
     manifest.write_text(manifest.read_text().replace("gadget==1.0.0", "gadget==1.1.0"))
     assert await world.lock(folder, ("gadget", "1.1.0")) == {"gadget": "1.1.0", "widgetry": "1.1.0"}

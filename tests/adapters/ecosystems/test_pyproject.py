@@ -1,0 +1,195 @@
+"""The text of a re-pinned manifest, with generated manifests (spec 6.5)."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.requirements import Requirement
+
+from adapters.ecosystems.pyproject import dependencies, locked_versions, repinned
+from core.errors import Refused
+from core.ports import Dependency, Pin
+
+OTHERS = ["rich>=13", "click", "Other.Lib[x,y] == 2.*", "attrs @ https://files.invalid/attrs.whl"]
+MARKERS = ["", " ; python_version < '3.13'", " ;sys_platform == 'linux' and extra != 'x'"]
+REFERENCES = ["", " @ git+https://git.invalid/widgetry@release", " @ file:///srv/widgetry", ">=1.0,<2", " == 1.0"]
+SOURCES = [
+    "",
+    """
+[tool.uv.sources]
+# why
+widgetry = { git = "https://git.invalid/w", branch = "release" }
+rich = { path = "../rich" }
+""",
+    """
+[tool.uv]
+sources = { Widgetry = { path = "../w" }, rich = { path = "../r" } } # both
+""",
+    """
+[tool.uv.sources.widgetry]
+git = "https://git.invalid/w"
+
+[tool.ruff]
+line-length = 100 # wide
+""",
+    """
+[tool.uv]
+package = false
+
+[tool.ruff]
+fix = true
+
+[tool.uv.sources]
+widgetry = [{ git = "x", marker = "a" }]
+""",
+]
+
+
+def pin(name: str, version: str) -> Pin:
+    return Pin(name, "pypi", name, version)
+
+
+def declared(manifest: str) -> list[str]:
+    return tomllib.loads(manifest)["project"]["dependencies"]
+
+
+def without_widgetry(document: dict[str, Any]) -> dict[str, Any]:
+    """`document` without what a re-pin may touch, and without the tables that this leaves empty."""
+    document["project"]["dependencies"] = [
+        text for text in document["project"]["dependencies"] if not text.lower().startswith("widgetry")
+    ]
+    uv = document.get("tool", {}).get("uv", {})
+    for key in [key for key in uv.get("sources", {}) if key.lower() == "widgetry"]:
+        del uv["sources"][key]
+    for parent, key in ((uv, "sources"), (document.get("tool", {}), "uv"), (document, "tool")):
+        if not parent.get(key, True):
+            del parent[key]
+    return document
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> tuple[str, str]:
+    """A manifest with comments and odd formatting, and the marker of its `widgetry`."""
+    quote = draw(st.sampled_from(['"', "'"]))
+    marker = draw(st.sampled_from(MARKERS))
+    if quote == "'":
+        marker = marker.replace("'", '"')
+    name = draw(st.sampled_from(["widgetry", "Widgetry", "WIDGETRY"])) + draw(
+        st.sampled_from(["", "[fast]", " [a, b]"])
+    )
+    ours = quote + name + draw(st.sampled_from(REFERENCES)) + marker + quote
+    items = [f'"{other}"' for other in draw(st.lists(st.sampled_from(OTHERS), unique=True))]
+    items.insert(draw(st.integers(0, len(items))), ours)
+    gap = draw(st.sampled_from([" ", "\n  ", "\n\t", "  # a comment, with a comma\n    "]))
+    comma = draw(st.sampled_from([",", " ,"]))
+    end = draw(st.sampled_from(["", ",", "\n", ",  # the last\n"]))
+    listed = f"[{'' if gap[0] == ' ' else gap}{f'{comma}{gap}'.join(items)}{end}]"
+    head = draw(st.sampled_from(["", "# The hub.\n\n", '[build-system]\nrequires = [ "uv_build" ] # ours\n\n']))
+    sources = draw(st.sampled_from(SOURCES))
+    return f'{head}[project]\nname = "hub"   # us\nversion= "0"\ndependencies = {listed}\n{sources}', marker.strip("; ")
+
+
+@given(manifests(), st.sampled_from(["1.2.0", "2.0.0rc1"]))
+def test_a_repin_is_idempotent_and_keeps_name_extras_and_marker(given_: tuple[str, str], version: str):
+    text, marker = given_
+    once = repinned(text.encode(), [pin("widgetry", version)])
+    assert repinned(once, [pin("widgetry", version)]) == once
+    for old, new in zip(declared(text), declared(once.decode()), strict=True):
+        was, now = Requirement(old), Requirement(new)
+        if was.name.lower() != "widgetry":
+            assert old == new
+            continue
+        assert (now.name, now.extras, now.marker) == (was.name, was.extras, was.marker)
+        assert (str(now.specifier), now.url) == (f"=={version}", None)
+        assert new.endswith(marker)
+
+
+@given(manifests())
+def test_a_repin_touches_only_the_dependency_and_its_source(given_: tuple[str, str]):
+    before = tomllib.loads(given_[0])
+    after = tomllib.loads(repinned(given_[0].encode(), [pin("widgetry", "1.2.0")]).decode())
+    assert "widgetry" not in str(after.get("tool", {})).lower()
+    assert without_widgetry(after) == without_widgetry(before)
+
+
+@given(manifests())
+def test_comments_and_formatting_stay_to_the_letter(given_: tuple[str, str]):
+    text, _ = given_
+    lines = repinned(text.encode(), [pin("widgetry", "1.2.0")]).decode().splitlines(keepends=True)
+    touched = [line for line in text.splitlines(keepends=True) if line not in lines]
+    assert all("widgetry" in line.lower() or line.startswith('git = "') for line in touched)
+    assert text.count("#") == sum(line.count("#") for line in lines)
+
+
+@given(manifests())
+def test_a_pinned_dependency_is_no_reference_any_more(given_: tuple[str, str]):
+    after = repinned(given_[0].encode(), [pin("widgetry", "1.2.0")])
+    [found] = [one for one in dependencies(after, b"") if one.name == "widgetry"]
+    assert not found.by_reference
+
+
+@pytest.mark.parametrize(
+    ("requirement", "source", "by_reference"),
+    [
+        ("widgetry", 'widgetry = { git = "x" }', True),
+        ("widgetry", 'Widgetry = { path = "x" }', True),
+        ("widgetry", "widgetry = { workspace = true }", True),
+        ("widgetry", 'widgetry = [{ index = "a" }, { url = "x" }]', True),
+        ("widgetry @ git+https://git.invalid/w@release", "", True),
+        ("widgetry==1.0", "", False),
+        ("widgetry==1.0", 'widgetry = { index = "internal" }', False),
+        ("widgetry==1.0", 'other = { git = "x" }', False),
+    ],
+)
+def test_a_branch_a_path_and_a_url_are_references_and_a_version_is_not(
+    requirement: str, source: str, by_reference: bool
+):
+    manifest = f'[project]\ndependencies = ["{requirement}"]\n[tool.uv.sources]\n{source}\n'
+    assert dependencies(manifest.encode(), b"") == (Dependency("widgetry", by_reference),)
+
+
+def test_every_missing_dependency_is_named_at_once():
+    with pytest.raises(Refused) as refusal:
+        repinned(b'[project]\ndependencies = ["rich"]\n', [pin("a", "1"), pin("b", "1"), pin("rich", "1")])
+    assert [reason.what for reason in refusal.value.reasons] == ["a cannot be pinned", "b cannot be pinned"]
+
+
+@pytest.mark.parametrize("text", [b"[project", b'[project]\ndependencies = ["???"]\n', b"\xff"])
+def test_a_manifest_that_cannot_be_read_is_refused_and_never_taken_for_empty(text: bytes):
+    with pytest.raises(Refused):
+        dependencies(text, b"")
+
+
+LOCK = """\
+version = 1
+[[package]]
+name = "widgetry"
+version = "1.2.0"
+source = {{ {source} }}
+{more}
+"""
+
+
+@pytest.mark.parametrize(
+    "source", ['git = "https://git.invalid/w?rev=release#abc"', 'editable = "../w"', 'path = "w.whl"']
+)
+def test_only_what_comes_from_the_registry_counts_as_locked(source: str):
+    registry = LOCK.format(source='registry = "http://127.0.0.1:1/simple/"', more="")
+    assert locked_versions(registry.encode()) == {"widgetry": "1.2.0"}
+    assert locked_versions(LOCK.format(source=source, more="").encode()) == {}
+
+
+@pytest.mark.parametrize("source", ['registry = "http://127.0.0.1:1/simple/"', 'git = "x"'])
+def test_a_name_that_is_locked_twice_has_no_exact_version(source: str):
+    second = f'[[package]]\nname = "widgetry"\nversion = "1.1.0"\nsource = {{ {source} }}\n'
+    lock = LOCK.format(source='registry = "http://127.0.0.1:1/simple/"', more=second)
+    assert locked_versions(lock.encode()).get("widgetry") != "1.2.0"
+
+
+def test_a_lock_that_cannot_be_read_is_refused():
+    with pytest.raises(Refused):
+        locked_versions(b"[[package")
