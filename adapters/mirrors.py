@@ -1,0 +1,163 @@
+"""The folder of bare mirrors and worktrees: who may use what, and what a dead process left behind (spec 4.4, L33).
+
+Several processes of one host may share the folder. Each owns its worktrees by a kernel lock that it holds until it
+dies, which no recycled pid and no other container can fake (L07).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import secrets
+import weakref
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypedDict, Unpack
+from urllib.parse import quote
+
+from core.errors import StepFailed, Unreachable
+from core.ports import Finished, Processes
+from core.registry import Argv
+
+_BUSY_SECONDS = 1800.0  # longer than the longest fetch
+_POLL_SECONDS = 0.05
+_QUIET = {"gc.auto": "0", "maintenance.auto": "false"}
+# Nobody's hooks and configuration; what we write survives a power cut; a fetch is there whole or not at all.
+_SETTINGS = {**_QUIET, "core.hooksPath": os.devnull, "core.fsync": "committed", "fetch.unpackLimit": "1"}
+ISOLATION = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_COUNT": str(len(_SETTINGS)),
+    **{f"GIT_CONFIG_KEY_{i}": name for i, name in enumerate(_SETTINGS)},
+    **{f"GIT_CONFIG_VALUE_{i}": value for i, value in enumerate(_SETTINGS.values())},
+    "LC_ALL": "C",  # its words are read by programs
+}
+
+
+class How(TypedDict, total=False):
+    """What else a run of git may be given; see `core.ports.Processes`. `env` wins over our isolation."""
+
+    env: Mapping[str, str]
+    credentials: Sequence[str]
+    timeout_seconds: float
+    log: Path | None
+    stdin: bytes
+
+
+class Mirrors:
+    """Bare mirrors by repository name, made when first asked for; a broken one is made again."""
+
+    def __init__(self, processes: Processes, folder: Path) -> None:
+        self._processes = processes
+        self._mirrors, self._worktrees = folder / "mirrors", folder / "worktrees"
+        self._own = self._worktrees / f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._locks: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._ready: set[Path] = set()
+
+    async def run(self, mirror: Path, argv: Argv, **how: Unpack[How]) -> Finished:
+        """Run a git command line in `mirror` to its end, whatever that is."""
+        how["env"] = {**ISOLATION, "GIT_DIR": str(mirror), **how.get("env", {})}
+        return await self._processes.run(argv, cwd=mirror, **how)
+
+    async def git(self, mirror: Path, *args: str, **how: Unpack[How]) -> str:
+        """What git printed; StepFailed when it exits with anything but 0 (L34)."""
+        done = await self.run(mirror, ("git", *args), **how)
+        if done.exit_code:
+            why = done.stderr.strip() or f"exit {done.exit_code}"
+            raise StepFailed(f"git {args[0]} failed in {mirror.name}", why, "see why, then resume")
+        return done.stdout.strip()
+
+    async def mirror(self, name: str) -> Path:
+        """The bare mirror of the repository `name`, sound and free of what dead processes left in it."""
+        mirror = self._mirrors / f"{quote(name, safe='')}.git"
+        if mirror not in self._ready or not mirror.is_dir():
+            await self._claim_worktrees()
+            async with self.alone(mirror):
+                await self._restore(mirror)
+            self._ready.add(mirror)
+        return mirror
+
+    @asynccontextmanager
+    async def alone(self, mirror: Path) -> AsyncGenerator[None, None]:
+        """Nobody else, here or in another process, fetches, prunes, adds or removes in `mirror` meanwhile."""
+        async with self._locks[mirror], _locked(mirror.with_suffix(".lock")):
+            yield
+
+    @asynccontextmanager
+    async def worktree(self, mirror: Path, commit: str) -> AsyncGenerator[Path, None]:
+        """A detached worktree of its own at `commit`, gone afterwards whatever was done to it."""
+        tree = self._own / f"{mirror.stem}-{commit[:12]}-{secrets.token_hex(3)}"
+        try:
+            async with self.alone(mirror):
+                await self.git(mirror, "worktree", "add", "--quiet", "--detach", str(tree), commit)
+            await self.git(tree, "update-index", "-q", "--refresh", env={"GIT_DIR": str(tree / ".git")})  # L38
+            yield tree
+        finally:
+            await self._remove(tree)
+            async with self.alone(mirror):
+                await self.git(mirror, "worktree", "prune", "--expire=now")
+
+    async def _restore(self, mirror: Path) -> None:
+        """Make `mirror` where it is not, or not whole; forget locks and worktrees of the dead. We are alone in it."""
+        question = ("git", "rev-parse", "--is-bare-repository")
+        if not mirror.is_dir() or (await self.run(mirror, question)).stdout != "true\n":
+            new = mirror.with_suffix(".new")
+            await self._remove(new)
+            new.mkdir()
+            await self.git(new, "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
+            for name, value in _QUIET.items():  # for whoever runs git in a worktree, out of our isolation
+                await self.git(new, "config", name, value)
+            await self._remove(mirror)
+            new.rename(mirror)
+        for left in (mirror / "refs").rglob("*.lock"):
+            left.unlink()
+        await self.git(mirror, "worktree", "prune", "--expire=now")
+
+    async def _claim_worktrees(self) -> None:
+        """At first use: remove the worktrees of every process that is proven gone, and own a folder for ours."""
+        async with self.alone(self._worktrees):
+            if self._own.exists():
+                return
+            for lock in self._worktrees.glob("*.lock"):
+                if (held := _try_lock(lock)) is not None:
+                    await self._remove(lock.with_suffix(""))
+                    lock.unlink()
+                    os.close(held)
+            self._own.mkdir(parents=True)
+            if (held := _try_lock(self._own.with_suffix(".lock"))) is not None:
+                weakref.finalize(self, os.close, held)
+
+    async def _remove(self, folder: Path) -> None:
+        """Remove `folder`, also when a build made parts of it read-only."""
+        for argv in (("rm", "-rf"), ("chmod", "-R", "u+rwX"), ("rm", "-rf")):
+            if not (await self._processes.run((*argv, "--", str(folder)))).exit_code and argv[0] == "rm":
+                return
+
+
+@asynccontextmanager
+async def _locked(path: Path) -> AsyncGenerator[None, None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = asyncio.get_running_loop().time() + _BUSY_SECONDS
+    while (held := _try_lock(path)) is None:
+        if asyncio.get_running_loop().time() > deadline:
+            why = f"another process has held it for {_BUSY_SECONDS:g} s"
+            raise Unreachable(f"{path.stem} is in use", why, f"find it with: fuser {path}")
+        await asyncio.sleep(_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        os.close(held)
+
+
+def _try_lock(path: Path) -> int | None:
+    """A descriptor that holds `path` until it is closed or we die; None while somebody else holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
