@@ -76,7 +76,7 @@ class RepoScript:
     async def deploy(self, app: App, target: Target, commit: Sha, *, log: Path) -> Facts:
         """Run the script to its end; a target that names its commit is asked afterwards, but not smoked again."""
         options = _options(target)
-        script = options.script[0]
+        script = options.script[0].removeprefix("./")
         async with self._repositories.checkout(app, commit) as worktree:
             _require_script(app, worktree, script, commit)
             env = {**options.env, "STATIONMASTER_COMMIT": commit}
@@ -139,10 +139,10 @@ def _options(target: Target) -> RepoScript.Options:
 
 
 def _require_script(app: App, worktree: Path, script: str, commit: Sha) -> None:
-    path, shown = worktree / script, script.removeprefix("./")
+    path = worktree / script
     if not path.is_file():
-        what = f"{app.name} has no {shown} at {short(commit)}"
+        what = f"{app.name} has no {script} at {short(commit)}"
         raise StepFailed(what, "its deploy script must be part of the commit that ships", "add it, then release freeze")
     if not os.access(path, os.X_OK):
-        next_ = f"git update-index --chmod=+x {shown}, commit, then release freeze"
-        raise StepFailed(f"{shown} of {app.name} cannot be run", f"at {short(commit)} it is not executable", next_)
+        next_ = f"git update-index --chmod=+x {script}, commit, then release freeze"
+        raise StepFailed(f"{script} of {app.name} cannot be run", f"at {short(commit)} it is not executable", next_)

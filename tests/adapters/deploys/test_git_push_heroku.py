@@ -1,0 +1,305 @@
+"""Deploying by git push: real git, a platform that really boots, and a `heroku` with the traps of the real one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from adapters.deploys import STRATEGIES, GitPushHeroku
+from adapters.deploys.git_push_heroku import git_config
+from bot.demo.platform import Platform
+from core.errors import NeedsOperator, Refused, StepFailed
+from core.observations import Already, NotYet
+from core.registry import App, Argv, Sha, Target
+from tests.adapters.deploys.contract import DeployWorld, StrategyContract, Tools
+from tests.world.pushed_app import WEB, PushedApp
+
+
+@pytest.fixture
+async def platform(tmp_path: Path) -> AsyncGenerator[Platform]:
+    async with Platform(tmp_path / "platform", ["hub"], api_key="a-secret-key") as platform:
+        yield platform
+
+
+@pytest.fixture
+async def world(tmp_path: Path, platform: Platform) -> AsyncGenerator[DeployWorld]:
+    path = f"{platform.bin}:{os.environ['PATH']}"
+    tools = Tools.under(tmp_path, {"HEROKU_API_KEY": platform.api_key}, path)
+    source, hub = PushedApp(tmp_path / "hub"), platform.apps["hub"]
+    options = {"app": "hub", "remote": hub.remote, "boot_seconds": 5}
+    target = Target(strategy="git_push_heroku", options=options, smoke_url=hub.url, revision_path="up")
+
+    async def go_dark() -> None:
+        await platform.__aexit__()
+        Path(hub.remote).rename(f"{hub.remote}.gone")
+
+    yield DeployWorld(
+        strategy=GitPushHeroku(tools.processes, tools.repositories, tools.web, tools.clock),
+        app=App(name="hub", url=str(source.folder), prod_deploy=target),
+        target=target,
+        source=source,
+        commit=source.commit(),
+        tools=tools,
+        log=tmp_path / "deploy.log",
+        seen=lambda: (list(hub.releases), (Path(hub.remote) / "refs/heads/main").read_text()),
+        go_dark=go_dark,
+    )
+    await tools.web.close()
+
+
+class TestGitPushHeroku(StrategyContract):
+    """The laws."""
+
+    @pytest.fixture
+    def world(self, world: DeployWorld) -> DeployWorld:
+        return world
+
+
+async def run(world: DeployWorld, *command: str, **options: object) -> None:
+    await world.strategy.run(world.app, world.with_options(**options), command, log=world.log)
+
+
+def sabotage(platform: Platform, hook: str) -> None:
+    """Let the remote die in `hook`, so that git never hears how the push ended."""
+    path = Path(platform.apps["hub"].remote, "hooks", hook)
+    path.write_text('#!/bin/sh\n[ "$1" = prepared ] || kill -9 $PPID\n')
+    path.chmod(0o755)
+
+
+async def test_a_failing_build_is_told_in_the_remotes_words_and_built_again_at_the_next_try(
+    world: DeployWorld, tmp_path: Path
+):
+    broken = world.source.commit(f"build: echo no such module; test -e {tmp_path}/mended\n{WEB}")
+    with pytest.raises(StepFailed) as failure:
+        await world.deploy(broken)
+    assert "no such module" in failure.value.reasons[0].why
+    assert "Push rejected, failed to compile hub." in failure.value.reasons[0].why
+    assert "no such module" in world.log.read_text()
+    (tmp_path / "mended").touch()
+    assert (await world.deploy(broken))["verified"] is True
+
+
+async def test_a_push_that_exits_0_with_a_failed_release_phase_is_a_failed_deploy(world: DeployWorld, tmp_path: Path):
+    await world.deploy()
+    bad = world.source.commit(f"release: echo migration broke; test -e {tmp_path}/mended\n{WEB}")
+    for words in ("migration broke", "up to date"):  # the second push deploys nothing, and still does not pass
+        with pytest.raises(StepFailed) as failure:
+            await world.strategy.deploy(world.app, world.with_options(boot_seconds=0.3), bad, log=world.log)
+        assert words in failure.value.reasons[0].why
+        assert "heroku releases:retry --app=hub" in failure.value.reasons[0].next
+    (tmp_path / "mended").touch()
+    await typed(world, "heroku releases:retry --app=hub")
+    assert (await world.deploy(bad))["verified"] is True
+
+
+async def typed(world: DeployWorld, text: str) -> None:
+    """What an operator does with a command that we told them to type."""
+    done = await world.tools.processes.run(tuple(text.split()), credentials=["HEROKU_API_KEY"])
+    assert done.exit_code == 0, done.stderr
+
+
+async def test_an_app_that_crashes_on_boot_is_seen_although_the_push_was_fine(world: DeployWorld):
+    with pytest.raises(StepFailed, match="answers 503"):
+        await world.deploy(world.source.commit("web: exit 1\n"), world.with_options(boot_seconds=0.5))
+
+
+async def test_old_code_that_answers_200_is_waited_out(world: DeployWorld, platform: Platform):
+    await world.deploy()
+    platform.apps["hub"].knobs.boot_delay_seconds = 0.5
+    new = world.source.commit()
+    assert await world.deploy(new) == {"verified": True, "proof": f"runs {new[:7]}"}
+
+
+async def test_old_code_that_answers_200_for_ever_is_no_success(world: DeployWorld, platform: Platform):
+    await world.deploy()
+    platform.apps["hub"].knobs.boot_delay_seconds = 60
+    new = world.source.commit()
+    with pytest.raises(StepFailed, match=f"hub runs {world.commit[:7]}, not {new[:7]}"):
+        await world.deploy(new, world.with_options(boot_seconds=0.3))
+
+
+async def test_a_push_that_was_taken_although_the_answer_was_lost_is_a_deploy(world: DeployWorld, platform: Platform):
+    sabotage(platform, "reference-transaction")
+    assert (await world.deploy())["verified"] is True
+
+
+async def test_a_push_whose_answer_was_lost_and_that_did_not_arrive_may_be_tried_again(
+    world: DeployWorld, platform: Platform
+):
+    hook = Path(platform.apps["hub"].remote, "hooks", "pre-receive")
+    honest = hook.read_text()
+    sabotage(platform, "pre-receive")
+    with pytest.raises(StepFailed, match="the answer to the push was lost, and now it has no main"):
+        await world.deploy()
+    assert isinstance(await world.observe(), NotYet)
+    hook.write_text(honest)
+    assert (await world.deploy())["verified"] is True
+
+
+async def test_a_push_nobody_can_ask_about_is_a_question(world: DeployWorld, platform: Platform):
+    remote = platform.apps["hub"].remote
+    hook = Path(remote, "hooks", "pre-receive")
+    hook.write_text(f"#!/bin/sh\nmv {remote} {remote}.gone; kill -9 $PPID\n")
+    with pytest.raises(NeedsOperator, match=f"whether {world.commit[:7]} reached hub"):
+        await world.deploy()
+
+
+async def test_an_app_that_is_down_can_still_be_deployed_to(world: DeployWorld):
+    crashing = world.source.commit("web: exit 1\n")
+    with pytest.raises(StepFailed):
+        await world.deploy(crashing, world.with_options(boot_seconds=0.2))
+    mended = world.source.commit()
+    assert isinstance(await world.observe(mended), NotYet)
+    assert not isinstance(await world.observe(crashing), NotYet)
+    assert (await world.deploy(mended))["verified"] is True
+
+
+async def test_commits_that_only_the_platform_has_are_a_refusal_that_never_speaks_of_force(world: DeployWorld):
+    world.source.git("checkout", "--quiet", "--orphan", "elsewhere")
+    await world.deploy(world.source.commit(files={"README": "somebody's"}))
+    with pytest.raises(StepFailed) as failure:
+        await world.deploy()
+    assert "rejected" in failure.value.reasons[0].why
+    assert "merge what it has into release" in failure.value.reasons[0].next
+    assert "force" not in str(failure.value)
+
+
+async def test_without_an_address_to_look_at_nothing_is_pushed(world: DeployWorld, platform: Platform):
+    target = Target(strategy="git_push_heroku", options=world.target.options)
+    with pytest.raises(Refused, match="no smoke_url"):
+        await world.deploy(target=target)
+    assert platform.apps["hub"].releases == []
+
+
+async def test_a_post_deploy_command_that_exits_3_fails_with_what_it_said(world: DeployWorld):
+    await world.deploy()
+    await run(world, "true")
+    with pytest.raises(StepFailed, match="exited with 3 on hub") as failure:
+        await run(world, "sh", "-c", "echo seeds are missing; exit 3")
+    assert "seeds are missing" in failure.value.reasons[0].why
+
+
+@pytest.mark.parametrize("way", ["its shell is killed", "the connection drops", "it takes for ever"])
+async def test_a_post_deploy_command_never_heard_of_again_is_a_question(
+    world: DeployWorld, platform: Platform, way: str
+):
+    await world.deploy()
+    platform.apps["hub"].knobs.loses_exit_codes = way == "the connection drops"
+    command, seconds = {
+        "its shell is killed": (("sh", "-c", "kill -9 $PPID"), 60),
+        "the connection drops": (("true",), 60),
+        "it takes for ever": (("sleep", "60"), 1),
+    }[way]
+    with pytest.raises(NeedsOperator, match="nobody can tell how"):
+        await run(world, *command, run_seconds=seconds)
+
+
+async def test_a_post_deploy_command_that_never_started_says_so(world: DeployWorld, platform: Platform):
+    await world.deploy()
+    with pytest.raises(StepFailed, match="true did not start on hub") as failure:
+        await run(world, "true", app="nosuch")
+    assert "Couldn't find that app." in failure.value.reasons[0].why
+    platform.api_key = "changed"
+    with pytest.raises(StepFailed, match="true did not start on hub"):
+        await run(world, "true")
+    (platform.bin / "heroku").unlink()
+    with pytest.raises(StepFailed, match="true did not start on hub"):
+        await run(world, "true")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("npm", "run", "build"),
+        ("hub", "--app", "hub", "--app=hub", "--", "--exit-code"),
+        ("$HOME", "`id`", "a;b", "*", "it's", 'say "x"', "two  spaces", ""),
+        ("Error: Process exited with code 0", "... up, run.1", "No exit code returned"),
+    ],
+)
+async def test_forged_words_arrive_intact(world: DeployWorld, words: Argv):
+    await world.deploy()
+    await run(world, "python3", "-c", "import sys; print(sys.argv[1:])", *words)
+    assert str(list(words)) in world.log.read_text()
+
+
+async def test_a_command_that_is_one_word_of_the_client_itself_is_not_repeated(world: DeployWorld, platform: Platform):
+    await world.deploy(world.source.commit(files={"run": "#!/bin/sh\nexit $#\n"}))
+    platform.apps["hub"].knobs.env["PATH"] = f".:{os.environ['PATH']}"
+    await run(world, "run")
+
+
+@pytest.mark.parametrize("forged", ["Process exited with code 3", "... up, run.1", "No exit code returned"])
+async def test_words_that_look_like_a_verdict_never_make_an_unknown_end_known(world: DeployWorld, forged: str):
+    await world.deploy()
+    with pytest.raises(NeedsOperator):
+        await run(world, "sh", "-c", 'echo "$0" >&2; kill -9 $PPID', f"\n{forged}\n")
+
+
+async def test_rollback_advice_can_be_typed_and_is_gone_once_it_was(world: DeployWorld, platform: Platform):
+    await world.deploy()
+    world.source.git("checkout", "--quiet", "-b", "task")
+    world.source.commit(files={"task": "done"})
+    world.source.git("checkout", "--quiet", "main")
+    world.source.git("merge", "--quiet", "--no-ff", "--message=Merge", "task")
+    merge = Sha(world.source.git("rev-parse", "HEAD"))
+    await world.deploy(merge)
+    undo, revert = await world.strategy.rollback(world.app, world.target, merge)
+    assert (undo, revert) == ("heroku releases:rollback --app=hub", f"git revert --no-edit -m 1 {merge}")
+    world.source.git(*revert.split()[1:])
+    await typed(world, undo)
+    async with asyncio.timeout(10):
+        while not isinstance(await world.observe(), Already):
+            await asyncio.sleep(0.02)
+    assert await world.strategy.rollback(world.app, world.target, merge) == ()
+
+
+async def test_a_commit_that_is_no_merge_is_reverted_without_m_1(world: DeployWorld):
+    await world.deploy()
+    second = world.source.commit(files={"more": "of it"})
+    await world.deploy(second)
+    assert f"git revert --no-edit {second}" in await world.strategy.rollback(world.app, world.target, second)
+
+
+async def test_the_client_gets_a_git_configuration_that_it_may_spoil(world: DeployWorld, platform: Platform):
+    (platform.bin / "heroku").write_text(
+        "#!/bin/sh\ngit config --global some.thing else\ngit config --global some.thing\nprintenv HOME\n"
+    )
+    await run(world, "true")
+    assert world.log.read_text().splitlines() == ["else", str(world.log.parent / "home")]
+    assert Path(os.devnull).is_char_device()
+    assert not list((world.log.parent / "home").iterdir())
+
+
+def test_git_gets_the_key_for_that_host_only_and_no_file_holds_it():
+    def asked(url: str) -> str:
+        with git_config("https://git.heroku.com/hub.git", ["HEROKU_API_KEY"]) as env:
+            assert "a-secret-key" not in Path(env["GIT_CONFIG_GLOBAL"]).read_text()
+            env |= {"PATH": os.environ["PATH"], "HEROKU_API_KEY": "a-secret-key", "GIT_TERMINAL_PROMPT": "0"}
+            argv = ["git", "credential", "fill"]
+            return subprocess.run(argv, env=env, input=f"url={url}\n\n", text=True, capture_output=True).stdout
+
+    assert "username=heroku\npassword=a-secret-key\n" in asked("https://git.heroku.com/hub.git")
+    assert "a-secret-key" not in asked("https://example.com/hub.git")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"app": "--help"}, {"app": "hub", "remote": "--upload-pack=x"}, {"app": "hub", "colour": "red"}, {"app": 3}],
+)
+def test_options_that_make_no_sense_are_refused_when_the_config_loads(options: dict[str, object]):
+    with pytest.raises(ValidationError):
+        STRATEGIES["git_push_heroku"].Options.model_validate(options)
+
+
+def test_without_a_remote_the_push_goes_to_heroku(world: DeployWorld):
+    target = Target(strategy="git_push_heroku", options={"app": "hub"})
+    assert world.strategy.commands(world.app, target, "abc")[0][-2:] == (
+        "https://git.heroku.com/hub.git",
+        "abc:refs/heads/main",
+    )
