@@ -1,0 +1,144 @@
+"""The composition root: the only module of the faces that knows adapters. Everything is wired here, once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from adapters.checkup import Finding, Probe, check_environment
+from adapters.config import Settings, config_folder, load
+from adapters.database.records import Database
+from adapters.deploys import STRATEGIES
+from adapters.ecosystems.pypi import PyPI
+from adapters.ecosystems.rubygems import RubyGems
+from adapters.git import MirrorRepositories
+from adapters.process import ChildProcesses
+from adapters.shelf import HashShelf
+from adapters.smoke import HttpSmoke
+from adapters.web import Web
+from core.board import Board
+from core.conductor import Conductor
+from core.errors import Refused
+from core.ports import Ports, Records
+from core.train.dispatcher import Dispatcher
+
+
+class SystemClock:
+    """The machine's time."""
+
+    def now(self) -> datetime:
+        """Aware UTC."""
+        return datetime.now(UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others work for that long."""
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Station:
+    """Everything wired: what faces call, and what they need to show it."""
+
+    settings: Settings
+    database: Database
+    ports: Ports
+    conductor: Conductor
+    board: Board
+    dispatcher: Dispatcher
+    processes: ChildProcesses
+    web: Web
+
+    async def check(self, extra: Mapping[str, Probe] | None = None) -> list[Finding]:
+        """Everything that the configuration speaks of, looked at (spec 10.3)."""
+        return await check_environment(
+            self.settings,
+            self.processes,
+            self.web,
+            self.ports.repositories,
+            ecosystems=self.ports.ecosystems,
+            strategies=self.ports.strategies,
+            extra={"database": self._database_answers, **(extra or {})},
+        )
+
+    async def _database_answers(self) -> list[Finding]:
+        async with self.database.transaction() as tx:
+            releases = len(await tx.releases(limit=None))
+        return [Finding(True, "database", f"writable; {releases} release(s) on record")]
+
+
+def settings_from(environ: Mapping[str, str]) -> Settings:
+    """What the files and the environment say; Refused with every problem at once."""
+    return load(config_folder(environ), environ)
+
+
+@asynccontextmanager
+async def opened(
+    environ: Mapping[str, str] | None = None,
+    *,
+    holder: str = "",
+    around_records: Callable[[Records], Records] = lambda records: records,
+    on_spawn: Callable[[], None] | None = None,
+) -> AsyncGenerator[Station]:
+    """A station on the configuration that `environ` names, its database up to date.
+
+    `holder`: what others read about who has the train. `around_records` and `on_spawn` are for crash tests.
+    """
+    environ = os.environ if environ is None else environ
+    settings = settings_from(environ)
+    state = settings.state_dir
+    try:
+        home = state / "home"
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "gitconfig").touch()
+    except OSError as error:
+        what = f"the state directory {state} cannot be written"
+        raise Refused(what, str(error), "set STATIONMASTER_STATE to a folder of yours") from error
+    database = Database(settings.database_url)
+    clock, web = SystemClock(), Web()
+    # The Heroku client configures git globally at every start: it gets a file of its own to do so.
+    git_config = {"GIT_CONFIG_GLOBAL": str(home / "gitconfig")}
+    processes = ChildProcesses(home, settings.secrets, environ, extra=git_config)
+    if on_spawn:
+        processes.on_spawn = lambda argv: on_spawn()
+    repositories = MirrorRepositories(processes, state)
+    records = around_records(database)
+    ports = Ports(
+        clock=clock,
+        repositories=repositories,
+        ecosystems={
+            "pypi": PyPI(processes, web, settings.pypi),
+            "rubygems": RubyGems(processes, web, settings.rubygems),
+        },
+        strategies={name: kind(processes, repositories, web, clock) for name, kind in STRATEGIES.items()},
+        processes=processes,
+        credentials=settings.secrets,
+        smoke=HttpSmoke(web, settings.suites, clock),
+        shelf=HashShelf(state / "artefacts"),
+        records=records,
+        fenced=records.transaction,
+        scratch=state,
+        log=state / "logs" / "stationmaster.log",
+        waits=settings.waits,
+        satellites_at_once=settings.satellites_at_once,
+    )
+    await database.open()
+    try:
+        await database.upgrade()
+        yield Station(
+            settings=settings,
+            database=database,
+            ports=ports,
+            conductor=Conductor(settings.registry, ports),
+            board=Board(settings.registry, settings.tiers, ports),
+            dispatcher=Dispatcher(ports, holder or f"stationmaster on {socket.gethostname()}, pid {os.getpid()}"),
+            processes=processes,
+            web=web,
+        )
+    finally:
+        await web.close()
+        await database.close()

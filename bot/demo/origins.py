@@ -1,0 +1,133 @@
+"""The demo's git origins: what production runs on main, and today's work on the release branches."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from bot.demo.package_index import PackageIndex
+
+PROJECTS = Path(__file__).parent / "projects"
+PACKAGES = ("coin-core", "coin-ledger")
+CONSUMERS = ("treasury", "wallet")
+OLD, NEW = "1.0.0", "1.1.0"
+
+# Every push passes here; a mark in `broken` makes one fail, once.
+_HOOK = """#!/bin/sh
+while read -r old new ref; do
+  case "$ref" in
+    refs/heads/main) mark=advance:{name};;
+    refs/heads/release) mark=repin:{name};;
+    refs/tags/*) mark=tag:{name};;
+  esac
+  if rm "{broken}/$mark" 2>/dev/null; then echo "the disk of origin is full" >&2; exit 1; fi
+done
+"""
+
+
+class Origins:
+    """Bare repositories below `folder`, laid out once."""
+
+    def __init__(self, folder: Path, index: PackageIndex) -> None:
+        self._folder, self._index = folder, index
+        uv = {"UV_CACHE_DIR": str(folder / "uv"), "UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
+        who = {
+            f"GIT_{kind}_{field}": "ada@localhost" for kind in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL")
+        }
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        self._env = {"PATH": path, "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1", **uv, **who}
+
+    def path(self, name: str) -> str:
+        """The address of an origin."""
+        return str(self._folder / "origins" / f"{name}.git")
+
+    def head(self, name: str, branch: str) -> str:
+        """The commit of a branch, as origin has it now."""
+        return (Path(self.path(name)) / "refs" / "heads" / branch).read_text().strip()
+
+    async def create(self) -> None:
+        """Both branches of everything that needs no lock, side by side."""
+        names = sorted(path.name for path in PROJECTS.iterdir())
+        await asyncio.gather(*(self._create(name) for name in names))
+
+    async def publish_main(self) -> None:
+        """Version 1.0.0 of the packages, in their order."""
+        for name in PACKAGES:
+            work, publish = self._work(name), ("--publish-url", self._index.publish_url, "--token", self._index.token)
+            await self._run(work, "git", "checkout", "--quiet", "main")
+            await self._run(work, "uv", "build", "--quiet", "--out-dir", str(work / ".git" / "dist"))
+            files = (str(file) for file in sorted((work / ".git" / "dist").glob("*-*")))
+            await self._run(work, "uv", "publish", "--quiet", *publish, *files)
+
+    async def lay_apps(self) -> None:
+        """Main pinned to what is published, release taking both packages from their release branches."""
+        await asyncio.gather(*(self._lay_app(name) for name in CONSUMERS))
+
+    async def deploy_main(self, name: str, remote: str) -> None:
+        """What production ran before today's train."""
+        await self._run(Path(self.path(name)), "git", "push", "--quiet", remote, "main:main")
+
+    async def _create(self, name: str) -> None:
+        bare, work = Path(self.path(name)), self._work(name)
+        await self._run(self._folder, "git", "init", "--quiet", "--bare", "--initial-branch=main", str(bare))
+        await self._run(self._folder, "git", "clone", "--quiet", str(bare), str(work))
+        await self._run(work, "git", "symbolic-ref", "HEAD", "refs/heads/main")
+        if name not in CONSUMERS:
+            await self._commit(name, "main", OLD)
+            await self._run(work, "git", "checkout", "--quiet", "-b", "release")
+            await self._commit(name, "release", NEW)
+            self._install_hook(name)
+
+    async def _lay_app(self, name: str) -> None:
+        work = self._work(name)
+        await self._commit(name, "main", OLD, lock=True)
+        await self._run(work, "git", "checkout", "--quiet", "-b", "release")
+        await self._commit(name, "release", NEW, lock=True)
+        self._install_hook(name)
+
+    async def _commit(self, name: str, branch: str, version: str, *, lock: bool = False) -> None:
+        work = self._work(name)
+        shutil.copytree(PROJECTS / name, work, dirs_exist_ok=True)
+        for path in sorted(PROJECTS.glob(f"{name}/**/*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                target = work / path.relative_to(PROJECTS / name)
+                target.write_text(self._filled(path.read_text(), branch, version))
+        if lock:
+            await self._run(work, "uv", "lock", "--quiet", "--default-index", self._index.simple_url)
+        await self._run(work, "git", "add", "--all")
+        await self._run(work, "git", "commit", "--quiet", "--message", f"{name} {version}")
+        await self._run(work, "git", "push", "--quiet", "origin", branch)
+
+    def _filled(self, text: str, branch: str, version: str) -> str:
+        """The project's text on `branch`: consumers pin on main, and take branches on release."""
+        pinned = "\n".join(f'  "{name}=={OLD}",' for name in PACKAGES)
+        sources = "\n".join(f'{n} = {{ git = "file://{self.path(n)}", branch = "release" }}' for n in PACKAGES)
+        is_main = branch == "main"
+        values = {
+            "VERSION": version,
+            "BROKEN": str(self._folder / "broken"),
+            "DEPENDENCIES": pinned if is_main else "\n".join(f'  "{name}",' for name in PACKAGES),
+            "SOURCES": "" if is_main else f"\n[tool.uv.sources]\n{sources}",
+        }
+        for name, value in values.items():
+            text = text.replace(f"@{name}@", value)
+        return text
+
+    def _install_hook(self, name: str) -> None:
+        hook = Path(self.path(name)) / "hooks" / "pre-receive"
+        hook.write_text(_HOOK.format(name=name, broken=self._folder / "broken"))
+        hook.chmod(0o755)
+
+    def _work(self, name: str) -> Path:
+        return self._folder / "checkouts" / name
+
+    async def _run(self, cwd: Path, *argv: str) -> None:
+        child = await asyncio.create_subprocess_exec(
+            *argv, cwd=cwd, env=self._env, stderr=asyncio.subprocess.PIPE, start_new_session=True
+        )
+        _, stderr = await child.communicate()
+        if child.returncode:
+            raise RuntimeError(f"the demo's world could not be laid out: {' '.join(argv)}: {stderr.decode()}")

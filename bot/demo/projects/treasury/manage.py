@@ -1,0 +1,12 @@
+"""Commands of the treasury: `manage.py seed WHAT`."""
+
+import pathlib
+import sys
+
+try:
+    pathlib.Path("@BROKEN@/post-deploy:gold-seats").unlink()
+except FileNotFoundError:
+    print(f"seeded {sys.argv[2]}")
+else:
+    print("the seats table is locked")
+    sys.exit(3)

@@ -1,0 +1,204 @@
+"""The demo's world on loopback: Discord, git origins, a package index, a platform, and a train to be worked on.
+
+Everything lies in one folder; entering it again after a kill finds it as it was left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from bot.demo import origins
+from bot.demo.discord import LoopbackDiscord
+from bot.demo.package_index import PackageIndex
+from bot.demo.platform import Platform
+from bot.demo.transcript import Transcript
+
+PACKAGES = ("coin-core", "coin-ledger")
+APPS = ("treasury", "wallet", "kiosk")
+HUB = "treasury"
+PAGE = Path(__file__).parent / "page"
+_SECRETS = {"DISCORD_TOKEN": "", "UV_PUBLISH_TOKEN": "demo-upload-token", "HEROKU_API_KEY": "demo-platform-key"}
+
+
+class Ports(msgspec.Struct):
+    """Addresses that stay the same when the world is entered again: locks and pages name them."""
+
+    discord: int
+    index: int
+
+
+class DemoWorld:
+    """Enter it to start the servers. `environ` is what a stationmaster in this world is started with."""
+
+    def __init__(self, folder: Path, transcript: Transcript, *, broken: str | None = None) -> None:
+        self.folder, self._transcript = folder.resolve(), transcript
+        ports = _ports(self.folder)
+        record = transcript.record
+        self.discord = LoopbackDiscord(
+            state_dir=self.folder / "discord", record=record, page_dir=PAGE, port=ports.discord
+        )
+        self.index = PackageIndex(
+            self.folder / "index",
+            record=record,
+            expected=PACKAGES,
+            port=ports.index,
+            token=_SECRETS["UV_PUBLISH_TOKEN"],
+        )
+        self.platform = Platform(
+            self.folder / "platform",
+            APPS,
+            record=record,
+            may_release=self._why_not,
+            api_key=_SECRETS["HEROKU_API_KEY"],
+        )
+        self.origins = origins.Origins(self.folder, self.index)
+        self._broken = broken
+        self._is_laid_out = False
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Variables of a process that lives in this world."""
+        path = os.pathsep.join([str(self.platform.bin), os.environ.get("PATH", os.defpath)])
+        return {
+            "PATH": path,
+            "STATIONMASTER_CONFIG": str(self.folder / "config"),
+            "STATIONMASTER_STATE": str(self.folder / "state"),
+            **_SECRETS,
+            "DISCORD_TOKEN": self.discord.token,
+        }
+
+    async def __aenter__(self) -> Self:
+        self._stack = AsyncExitStack()
+        await self._stack.enter_async_context(self.discord)
+        await self._stack.enter_async_context(self.index)
+        await self._stack.enter_async_context(self.platform)
+        for app in self.platform.apps.values():
+            app.knobs.env |= {"UV_DEFAULT_INDEX": self.index.simple_url, "UV_CACHE_DIR": str(self.folder / "uv")}
+            app.knobs.env |= {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
+        if not (self.folder / "laid-out").exists():
+            await self._lay_out()
+            (self.folder / "laid-out").touch()
+        self._is_laid_out = True
+        self._write_config()
+        if self._broken:
+            self._break(self._broken)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def breakable(self) -> tuple[str, ...]:
+        """The steps that `--break` can make fail."""
+        return (
+            "gate:coin-core",
+            "gate:treasury",
+            *(f"publish:{name}" for name in PACKAGES),
+            *(f"{kind}:{name}" for kind in ("repin", "deploy") for name in ("treasury", "wallet")),
+            "deploy:kiosk",
+            *(f"advance:{name}" for name in (*PACKAGES, *APPS)),
+            *(f"tag:{name}" for name in PACKAGES),
+            "post-deploy:gold-seats",
+            *(f"seal:{name}" for name in APPS),
+        )
+
+    def _break(self, step: str) -> None:
+        """Leave a mark that the step's place in the world finds once."""
+        (self.folder / "broken").mkdir(exist_ok=True)
+        (self.folder / "broken" / step).touch()
+
+    async def _lay_out(self) -> None:
+        """Yesterday's production: version 1.0.0 published and deployed; today's work on the release branches."""
+        await self.origins.create()
+        await self.origins.publish_main()
+        await self.origins.lay_apps()
+        pushes = (self.origins.deploy_main(name, self.platform.apps[name].remote) for name in APPS)
+        await asyncio.gather(*pushes)
+
+    def _why_not(self, app: str, commit: str) -> str | None:
+        """A satellite may be older than its hub, never newer (spec 1)."""
+        hub = self.platform.apps[HUB].current
+        if not self._is_laid_out or app == HUB:
+            return None
+        if hub is None or hub.commit != self.origins.head(HUB, "main"):
+            return f"{app} would be newer than {HUB}"
+        return None
+
+    def _write_config(self) -> None:
+        folder = self.folder / "config"
+        folder.mkdir(exist_ok=True)
+        for name, content in self._config().items():
+            (folder / f"{name}.yml").write_text(json.dumps(content, indent=2, ensure_ascii=False))  # every JSON is YAML
+
+    def _config(self) -> Mapping[str, object]:
+        url = {name: app.url for name, app in self.platform.apps.items()}
+        remote = {name: app.remote for name, app in self.platform.apps.items()}
+        heroku: Callable[[str], object] = lambda app: {  # noqa: E731
+            "strategy": "git_push_heroku",
+            "smoke_url": url[app],
+            "revision_path": "/up",
+            "options": {"app": app, "remote": remote[app], "boot_seconds": 20},
+        }
+        script = {"script": "bin/deploy", "env": {"KIOSK_REMOTE": remote["kiosk"], "KIOSK_URL": url["kiosk"]}}
+        package = {"ecosystem": "pypi", "version_file": "pyproject.toml"}
+        packages = {name: {**package, "url": self.origins.path(name)} for name in PACKAGES}
+        packages["coin-core"]["release_check"] = "bin/check"
+        apps = {
+            "wallet": {"emoji": "👛", "prod_deploy": heroku("wallet")},
+            "treasury": {"emoji": "🏦", "hub": True, "test_cmd": "bin/test", "prod_deploy": heroku("treasury")},
+            "kiosk": {
+                "emoji": "🎟️",
+                "prod_deploy": {
+                    "strategy": "repo_script",
+                    "smoke_url": url["kiosk"],
+                    "revision_path": "/up",
+                    "options": script,
+                },
+            },
+        }
+        for name, app in apps.items():
+            app["url"] = self.origins.path(name)
+        pages = [{"path": "/", "contains": "<h1>"}, {"path": "/sign-in"}]
+        ids = self.discord.role_ids
+        return {
+            "release_repos": {
+                "packages": packages,
+                "apps": apps,
+                "ecosystems": {"pypi": {"publish_url": self.index.publish_url, "index_url": self.index.simple_url}},
+            },
+            "bot": {
+                "discord": {
+                    "guild_id": self.discord.guild_id,
+                    "channel_id": self.discord.channel_id,
+                    "role_ids": {role: ids[role] for role in ("operator", "agent", "reviewer")},
+                    "discord_api": self.discord.base_url,
+                },
+                "train": {"waits": {"install_poll_seconds": 0.1, "backoff_seconds": 0.2, "install_seconds": 20}},
+            },
+            "devops_test_suites": {"suites": {app: {"pages": pages, "removed": ["/devops"]} for app in APPS}},
+            "feature_shapes": {"shapes": {"ui": ["unit", "e2e"], "library": ["unit"], "script": ["integration"]}},
+        }
+
+
+def _ports(folder: Path) -> Ports:
+    """The addresses of this world: chosen once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "ports.json"
+    if path.exists():
+        return msgspec.json.decode(path.read_bytes(), type=Ports)
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        ports = Ports(one.getsockname()[1], other.getsockname()[1])
+    path.write_text(json.dumps(msgspec.to_builtins(ports)))
+    return ports

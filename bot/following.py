@@ -1,0 +1,88 @@
+"""Follows a ship from the command line: drives it when nobody else does, and tells what happens as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from bot.bootstrap import Station
+from bot.console import event_line, one_line, report, seal_lines
+from core.errors import LeaseLost, Refused
+from core.events import EventKind
+from core.journal import ShipState
+from core.train.progress import Progress, StepState
+
+EXIT_CODES = {ShipState.FINISHED: 0, ShipState.STOPPED: 1, ShipState.ASKING: 3, ShipState.CANCELLED: 2}
+
+_BEGINNINGS = (EventKind.SHIP_CONFIRMED, EventKind.SHIP_RESUMED)
+
+
+async def follow(station: Station, name: str, ship_id: int) -> int:
+    """Until the ship rests; returns the exit code of spec 10.1. In a terminal what runs is shown live."""
+    console = Console(highlight=False, soft_wrap=True)
+    async with asyncio.TaskGroup() as group:
+        driving = group.create_task(_drive(station, ship_id), name=f"drive {name}")
+        with Live(console=console, refresh_per_second=4, transient=True) if sys.stdout.isatty() else _Silent() as live:
+            progress = await _tell(station, name, console, live)
+        driving.cancel()
+    for line in report(progress):
+        console.print(line, markup=False)
+    for seal in (await station.conductor.status(name)).seals:
+        for line in seal_lines(seal):
+            console.print(line, markup=False)
+    return EXIT_CODES[progress.state]
+
+
+class _Silent:
+    """Stands in for the live display where there is no terminal."""
+
+    def __enter__(self) -> _Silent:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def update(self, table: Table) -> None:
+        """Nothing to update."""
+
+
+async def _drive(station: Station, ship_id: int) -> None:
+    """Ours as soon as nobody living holds the train."""
+    while True:
+        try:
+            await station.dispatcher.drive(ship_id)
+            return
+        except (Refused, LeaseLost):
+            await asyncio.sleep(1)
+
+
+async def _tell(station: Station, name: str, console: Console, live: Live | _Silent) -> Progress:
+    """Print every event of this attempt once; show what runs until the ship rests."""
+    begun = [e.id for e in await station.conductor.events(name, 0) if e.kind in _BEGINNINGS]
+    seen = begun[-1] - 1
+    while True:
+        events = await station.conductor.events(name, seen)
+        for event in events:
+            seen = event.id
+            for line in event_line(event):
+                console.print(line, markup=False)
+        progress = (await station.conductor.status(name)).progress
+        assert progress
+        if progress.state is not ShipState.RUNNING and not await station.conductor.events(name, seen):
+            return progress
+        live.update(_running(progress))
+        if not events:
+            await station.conductor.wait_for_events(seen, 1)
+
+
+def _running(progress: Progress) -> Table:
+    table = Table.grid(padding=(0, 1))
+    done = len(progress.of(StepState.DONE, StepState.ALREADY, StepState.WARNED))
+    table.add_row(f"▸ {progress.release}: {done} of {len(progress.steps)} steps")
+    for step in progress.of(StepState.RUNNING):
+        table.add_row(f"  {one_line(step.title)} …")
+    return table
