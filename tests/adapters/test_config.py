@@ -310,6 +310,7 @@ def test_one_broken_file_hides_no_problem_of_another(edit: Edit, folder: Path) -
 # ── secrets ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 SECRET = "hunter2-hunter2"
+DATABASE_SECRET = "correct-horse"
 
 
 def test_no_secret_is_seen_in_settings_or_errors(edit: Edit, folder: Path) -> None:
@@ -317,13 +318,17 @@ def test_no_secret_is_seen_in_settings_or_errors(edit: Edit, folder: Path) -> No
         "DISCORD_TOKEN": SECRET,
         "STATIONMASTER_TOKEN_BUILDER_ONE": f"{SECRET}-builder",
         "HEROKU_API_KEY": f"{SECRET}-heroku",
-        "STATIONMASTER_DATABASE_URL": f"postgresql://train:{SECRET}%40db@db.example.com/train",
+        "STATIONMASTER_DATABASE_URL": f"postgresql://train:{DATABASE_SECRET}%40db@db.example.com/train",
     }
     loaded = load(folder, environ)
-    assert "hunter2" not in f"{loaded!r} {loaded} {loaded.bot} {loaded.secrets}"
+    shown = f"{loaded!r} {loaded} {loaded.bot} {loaded.secrets}"
+    assert "hunter2" not in shown and "correct-horse" not in shown
     assert loaded.secrets.reveal("DISCORD_TOKEN") == SECRET
-    for text in (f"password {SECRET}@db is wrong", f"at postgresql://train:{SECRET}%40db@db.example.com"):
-        assert "hunter2" not in loaded.secrets.mask(text)
+    for text in (
+        f"password {DATABASE_SECRET}@db is wrong",
+        f"at postgresql://train:{DATABASE_SECRET}%40db@db.example.com",
+    ):
+        assert "correct-horse" not in loaded.secrets.mask(text)
     edit("bot.yml", "token_env: DISCORD_TOKEN", f"token_env: {SECRET}")
     edit("bot.yml", "  satellites_at_once: 1", f"  {SECRET}: {SECRET}")
     edit("release_repos.yml", "test_cmd: bin/test --all", f"test_cmd: bin/test '{SECRET}")
