@@ -103,13 +103,13 @@ class Origins:
 
     def _filled(self, text: str, branch: str, version: str) -> str:
         """The project's text on `branch`: consumers pin on main, and take branches on release."""
-        pinned = "\n".join(f'  "{name}=={OLD}",' for name in PACKAGES)
+        pinned = "".join(f'\n  "{name}=={OLD}",' for name in PACKAGES)
         sources = "\n".join(f'{n} = {{ git = "file://{self.path(n)}", branch = "release" }}' for n in PACKAGES)
         is_main = branch == "main"
         values = {
             "VERSION": version,
             "BROKEN": str(self._folder / "broken"),
-            "DEPENDENCIES": pinned if is_main else "\n".join(f'  "{name}",' for name in PACKAGES),
+            "DEPENDENCIES": pinned if is_main else "".join(f'\n  "{name}",' for name in PACKAGES),
             "SOURCES": "" if is_main else f"\n[tool.uv.sources]\n{sources}",
         }
         for name, value in values.items():
