@@ -139,10 +139,8 @@ class Entry(BaseModel):
 
     def given(self, *without: str) -> dict[str, Any]:
         """What the file says, by key, except `without`."""
-        return {
-            name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None
-            and name not in without
-        }  # fmt: skip
+        said = {name: getattr(self, name) for name in type(self).model_fields if name not in without}
+        return {name: value for name, value in said.items() if value is not None}
 
 
 class PackageEntry(Entry):
