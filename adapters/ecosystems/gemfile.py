@@ -15,39 +15,26 @@ from core.errors import Refused
 
 # Options that say nothing about where a gem comes from. All others do: git, path, github, branch …, and the names that
 # a Gemfile gives to git sources of its own.
-_NEUTRAL = frozenset(
-    (
-        "group",
-        "groups",
-        "require",
-        "platform",
-        "platforms",
-        "source",
-        "install_if",
-        "env",
-        "type",
-        "force_ruby_platform",
-    )
-)
-_KEYWORDS = frozenset(("if", "unless", "case", "begin", "while", "until", "for", "def", "class", "module"))
+_NEUTRAL = re.compile(r"groups?|require|platforms?|source|install_if|env|type|force_ruby_platform")
+_KEYWORD = re.compile(r"if|unless|case|begin|while|until|for|def|class|module")
 
 _LEFT_OUT = re.compile(r"^=begin\b.*?^=end\b|^__END__$.*", re.M | re.S)
-_STATEMENT = re.compile(r"^[ \t]*(?:(?P<gem>gem[ \t]*\(?[ \t]*)(?=[\"'])|(?P<end>end\b)|(?P<other>[^\n#]+))", re.M)
+_STATEMENT = re.compile(r"^[ \t]*(?:(?P<gem>gem[ \t]*\(?[ \t]*)(?=[\"'])|(?P<end>end\b)|(?P<other>[^\s#][^\n]*))", re.M)
 _OPENS_BLOCK = re.compile(r"\bdo(?:[ \t]*\|[^|]*\|)?[ \t]*$")
 _LITERAL = re.compile(r"\"[^\"\\#]*\"|'[^'\\]*'")
 _KEY = re.compile(r":?([\"']?)(\w+)\1(?:\s*=>|:(?!:))")
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r]+|\\\n) | (?P<comment>\#[^\n]*) | (?P<newline>\n) | (?P<comma>,)
-      | (?P<string>"(?:\\.|\#\{(?:[^{}"]|"[^"\n]*")*\}|[^"\\])*" | '(?:\\.|[^'\\])*'
+      | (?P<string>"(?:\\.|\#\{(?:[^{}"]|"[^"\n]*")*\}|\#(?!\{)|[^"\\\#])*" | '(?:\\.|[^'\\])*'
                  | %[wWiIqQ](?:\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|<[^>]*>))
-      | (?P<open>[\[({]) | (?P<close>[\])}]) | (?P<stop>;|<<[~-]|\b(?:if|unless|while|until|rescue|and|or|do)\b(?!:))
-      | (?P<word>\w+|.)""",
+      | (?P<open>[\[({]) | (?P<close>[\])}]) | (?P<broken>["'`])
+      | (?P<stop>;|<<[~-]|\b(?:if|unless|while|until|rescue|and|or|do)\b(?!:)) | (?P<word>\w+|.)""",
     re.X | re.S,
 )
 
 
 class Argument(msgspec.Struct, frozen=True):
-    """One argument of a call: its text, the space and comments since the one before (no comma), and what it is."""
+    """One argument of a call: its text, and the space and comments since the one before (without the comma)."""
 
     text: str
     gap: str
@@ -57,6 +44,11 @@ class Argument(msgspec.Struct, frozen=True):
         """The name of an option, None for a positional argument."""
         found = _KEY.match(self.text)
         return found[2] if found else None
+
+    @property
+    def stays(self) -> bool:
+        """True for an option that says nothing about where the gem comes from."""
+        return self.key is not None and bool(_NEUTRAL.fullmatch(self.key))
 
     @property
     def is_requirement(self) -> bool:
@@ -74,13 +66,13 @@ class GemCall(msgspec.Struct, frozen=True):
     end: int
     in_parentheses: bool
     arguments: tuple[Argument, ...]
-    block: str
+    in_source_block: bool
     oddity: str
 
     @property
     def by_reference(self) -> bool:
         """True when the gem comes from a branch, commit or path."""
-        return bool(self.block) or any(one.key not in _NEUTRAL for one in self.arguments if one.key)
+        return self.in_source_block or any(one.key and not one.stays for one in self.arguments)
 
 
 def gem_calls(text: str) -> Iterator[GemCall]:
@@ -92,9 +84,10 @@ def gem_calls(text: str) -> Iterator[GemCall]:
             yield _read_call(text, found.end("gem"), "(" in found["gem"], blocks)
         elif found["end"]:
             del blocks[-1:]
-        elif statement := found["other"]:
+        elif found["other"]:
+            statement = re.sub(r"\s#(?!\{).*", "", found["other"])
             word = (re.match(r"\w+", statement) or [""])[0]
-            if (word in _KEYWORDS or _OPENS_BLOCK.search(statement)) and not re.search(r"\bend\s*$", statement):
+            if (_KEYWORD.fullmatch(word) or _OPENS_BLOCK.search(statement)) and not re.search(r"\bend\s*$", statement):
                 blocks.append(word)
 
 
@@ -124,15 +117,14 @@ def _rewritten(call: GemCall, version: str) -> str:
     """The arguments with the pin in second place; comments of what is dropped stay."""
     name, *rest = call.arguments
     quote = name.text[0]
-    dropped = [one for one in rest if one.key not in _NEUTRAL]
-    takes_place = rest[:1] == dropped[:1] and rest
+    takes_place = bool(rest) and not rest[0].stays
     text = f"{name.text},{rest[0].gap if takes_place else ' '}{quote}= {version}{quote}"
     notes = ""
     for index, one in enumerate(rest):
-        if one.key in _NEUTRAL:
+        if one.stays:
             text += "," + (notes + one.gap.lstrip() if notes else one.gap) + one.text
             notes = ""
-        elif "#" in one.gap and not (takes_place and index == 0):
+        elif index and "#" in one.gap:
             notes += one.gap
     return text + (notes if call.in_parentheses else notes.rstrip())
 
@@ -152,7 +144,7 @@ def _read_call(text: str, start: int, in_parentheses: bool, blocks: list[str]) -
         if not depth and kind == "comma":
             commas.append(at)
             continue
-        if not depth and kind == "stop":
+        if kind == "broken" or (kind == "stop" and not depth):
             oddity = f"it goes on with `{token[0]}`"
         depth += (kind == "open") - (kind == "close")
         if between:
@@ -168,9 +160,9 @@ def _read_call(text: str, start: int, in_parentheses: bool, blocks: list[str]) -
     arguments = tuple(Argument(text[a:b], gap) for (a, b), gap in zip(spans, ["", *gaps], strict=True))
     tail = text[at + in_parentheses :].partition("\n")[0].strip()
     odd = [f"`{one.text}` is not written out" for one in arguments[1:] if one.key is None and not one.is_requirement]
-    block = next((word or "do" for word in blocks if word not in _NEUTRAL | _KEYWORDS), "")
-    if block:
-        odd.append(f"it is in a block of `{block}`")
+    strange = [word for word in blocks if not _NEUTRAL.fullmatch(word) and not _KEYWORD.fullmatch(word)]
+    if strange:
+        odd.append(f"it is in a block of `{strange[0] or 'do'}`")
     if tail and not tail.startswith("#"):
         odd.append(f"it goes on with `{tail}`")
     return GemCall(
@@ -180,6 +172,6 @@ def _read_call(text: str, start: int, in_parentheses: bool, blocks: list[str]) -
         end=spans[-1][1],
         in_parentheses=in_parentheses,
         arguments=arguments,
-        block=block,
+        in_source_block=bool(strange),
         oddity=oddity or next(iter(odd), ""),
     )

@@ -60,7 +60,7 @@ class RubyGems:
 
     def __init__(self, processes: Processes, web: Web, settings: RubyGemsSettings) -> None:
         self._processes, self._web, self._settings = processes, web, settings
-        home = settings.home
+        home = settings.home.resolve()
         # BUNDLE_APP_CONFIG: the repository's own .bundle/config must not matter.
         self._env = {
             "GEM_HOME": f"{home}/gems",

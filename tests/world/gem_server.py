@@ -39,6 +39,7 @@ class Gem(msgspec.Struct, frozen=True, kw_only=True):
     authors: str
     dependencies: tuple[tuple[str, Requirements], ...]
     body: bytes
+    sha256: str
     pushed_at: float
     yanked_at: float = math.inf
 
@@ -46,11 +47,6 @@ class Gem(msgspec.Struct, frozen=True, kw_only=True):
     def token(self) -> str:
         """The version as the compact index writes it."""
         return self.number if self.platform == "ruby" else f"{self.number}-{self.platform}"
-
-    @property
-    def sha256(self) -> str:
-        """The hash that the versions API and the compact index show."""
-        return hashlib.sha256(self.body).hexdigest()
 
 
 class Fault(msgspec.Struct):
@@ -69,7 +65,7 @@ class Fault(msgspec.Struct):
 
 
 class GemServer:
-    """The server, on a free port of 127.0.0.1.
+    """The server, on a free port of 127.0.0.1; `url` is push host, API and index in one.
 
     `index_delay_seconds` and `api_delay_seconds`: how far the compact index and the JSON API lag behind; lowering one
     shows everything at once. `expected`: names that belong here before their first push. `requests`: every
@@ -82,13 +78,9 @@ class GemServer:
         self.faults: list[Fault] = []
         self.requests: list[str] = []
         self.violations: list[str] = []
-        self._expected, self._port = set(expected), 0
+        self.url, self._port = "", 0
+        self._expected = set(expected)
         self._gems: list[Gem] = []
-
-    @property
-    def url(self) -> str:
-        """Push host, API and index in one."""
-        return f"http://127.0.0.1:{self._port}"
 
     async def start(self) -> None:
         """Listen; after a `stop`, at the same port."""
@@ -96,7 +88,7 @@ class GemServer:
         app.router.add_post("/api/v1/gems", self._push)
         app.router.add_delete("/api/v1/gems/yank", self._delete)
         app.router.add_get("/api/v1/versions/{name}.json", self._listing)
-        app.router.add_get("/api/v2/rubygems/{name}/versions/{number}.json", self._version)
+        app.router.add_get("/api/v2/rubygems/{name}/versions/{number}.json", self._listing)
         app.router.add_get("/versions", self._versions)
         app.router.add_get("/names", self._names)
         app.router.add_get("/info/{name}", self._info)
@@ -105,6 +97,7 @@ class GemServer:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
         self._port = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self._port}"
 
     async def stop(self) -> None:
         """Refuse every connection from now on; what was pushed stays."""
@@ -167,9 +160,8 @@ class GemServer:
     def _look(self) -> None:
         """The honest rule, looked at whenever something changes: what is live can be installed."""
         known = self._expected | {gem.name for gem in self._gems}
-        live = [gem for gem in self._gems if gem.yanked_at == math.inf]
-        visible = [gem for gem in live if gem.pushed_at + self.index_delay_seconds <= time.monotonic()]
-        for gem in live:
+        visible = self._seen(self.index_delay_seconds)
+        for gem in self._seen(0):
             for name, wanted in gem.dependencies:
                 if name in known and not any(one.name == name and _satisfies(one.number, wanted) for one in visible):
                     text = f"{gem.name} {gem.number} is live, {name} ({_text(wanted)}) cannot be installed"
@@ -179,16 +171,16 @@ class GemServer:
         return _alive(self._gems, time.monotonic() - delay_seconds)
 
     async def _listing(self, request: web.Request) -> web.Response:
-        found = [gem for gem in self._seen(self.api_delay_seconds) if gem.name == request.match_info["name"]]
+        """Every version of a name (v1), or the one that is asked for (v2)."""
+        name, number = request.match_info["name"], request.match_info.get("number")
+        found = [
+            {"number": gem.number, "platform": gem.platform, "authors": gem.authors, "sha": gem.sha256}
+            for gem in reversed(self._seen(self.api_delay_seconds))
+            if gem.name == name and number in (None, gem.number)
+        ]
         if not found:
-            return _plain(404, "This rubygem could not be found.")
-        return web.json_response([_as_json(gem) for gem in reversed(found)])
-
-    async def _version(self, request: web.Request) -> web.Response:
-        for gem in self._seen(self.api_delay_seconds):
-            if gem.name == request.match_info["name"] and gem.number == request.match_info["number"]:
-                return web.json_response(_as_json(gem))
-        return _plain(404, "This version could not be found.")
+            return _plain(404, f"This {'version' if number else 'rubygem'} could not be found.")
+        return web.json_response(found[0] if number else found)
 
     async def _versions(self, request: web.Request) -> web.Response:
         """One line per push and yank, each with the md5 of the info file as it was then; only ever appended to."""
@@ -224,10 +216,6 @@ def _plain(status: int, text: str) -> web.Response:
 
 def _alive(gems: Iterable[Gem], at: float) -> list[Gem]:
     return [gem for gem in gems if gem.pushed_at <= at < gem.yanked_at]
-
-
-def _as_json(gem: Gem) -> dict[str, str]:
-    return {"name": gem.name, "number": gem.number, "platform": gem.platform, "authors": gem.authors, "sha": gem.sha256}
 
 
 def _ranged(request: web.Request, body: bytes) -> web.Response:
@@ -284,5 +272,6 @@ def _read_gem(body: bytes) -> Gem:
             if one["type"] == ":runtime"
         ),
         body=body,
+        sha256=hashlib.sha256(body).hexdigest(),
         pushed_at=time.monotonic(),
     )

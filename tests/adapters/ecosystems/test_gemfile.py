@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -140,6 +141,24 @@ def test_what_comes_from_a_branch_or_path_is_what_bundler_gives_a_source(ruby: A
 
 
 @pytest.mark.parametrize(
+    ("opening", "by_reference"),
+    [
+        ('git "u", branch: "release" do', True),
+        ('path "engines" do # ours', True),
+        ('path "#{__dir__}/engines" do', True),
+        ("%w[a].each do |name|", True),
+        ('source "https://gems.invalid" do # what to do', False),
+        ("group :test do", False),
+        ('if ENV["NEXT"]', False),
+    ],
+)
+def test_a_block_of_git_is_a_reference_and_ends_where_it_ends(opening: str, by_reference: bool):
+    text = f'{opening}\n  group :a do\n    gem "other"\n  end\n  gem "x"\nend\ngem "after"\n'
+    found = {call.name: call.by_reference for call in gem_calls(text)}
+    assert found == {"other": by_reference, "x": by_reference, "after": False}
+
+
+@pytest.mark.parametrize(
     ("before", "after"),
     [
         ('gem "x", git: "u", branch: "release"\n', 'gem "x", "= 2.0"\n'),
@@ -173,6 +192,7 @@ def test_a_repin_reads_as_a_person_would_have_written_it(before: str, after: str
         ('gem "x", X_VERSION\n', ("line 2", "`X_VERSION` is not written out")),
         ('gem "x", "~> #{MAJOR}"\n', ("line 2", "is not written out")),
         ('gem "x", git: "u"; gem "y"\n', ("line 2", "goes on with `;`")),
+        ('gem "x", git: "#{[1].map { |n| "#{n}" }}, u"\n', ("line 2", 'goes on with `"`')),
         ('gem "x", git: <<~URL\n  u\nURL\n', ("line 2", "goes on with `<<~`")),
         ('%w[x y].each { |name| gem name, git: "u" }\n', ("has no plain gem 'x'",)),
         ('# gem "x", git: "u"\n', ("has no plain gem 'x'",)),
@@ -184,6 +204,13 @@ def test_what_cannot_be_rewritten_without_guessing_is_refused_with_its_line(text
     with pytest.raises(Refused) as refusal:
         pinned('gem "other"\n' + text, {"x": "2.0"})
     assert all(word in str(refusal.value) for word in words), str(refusal.value)
+
+
+@settings(deadline=None)
+@given(text=st.text(alphabet="gem \"'x,#{}()[]%w:=>doifend\\\n;", max_size=60))
+def test_any_text_is_rewritten_or_refused(text: str):
+    with suppress(Refused):
+        pinned('gem "x"' + text, {"x": "2.0"})
 
 
 # ── versions ───────────────────────────────────────────────────────────────────────────────────────────────────────

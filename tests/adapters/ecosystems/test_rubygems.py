@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import tarfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -279,6 +280,12 @@ async def test_a_registry_that_says_something_odd_is_cannot_tell(world: GemWorld
 
 
 @needs_ruby
+def test_a_build_knows_the_time_of_its_commit_and_of_no_clock(gem_file: Path):
+    with tarfile.open(gem_file) as tar:
+        assert {member.mtime for member in tar} == {EPOCH}
+
+
+@needs_ruby
 async def test_a_gemspec_never_sees_the_push_key(world: GemWorld):
     world.write_package(world.tmp / "source", "1.0.0", "first")
     gemspec = world.tmp / "source" / "widgetry.gemspec"
@@ -454,5 +461,7 @@ def test_a_gem_whose_source_is_hidden_in_ruby_is_betrayed_by_the_lock(world: Gem
     found = world.ecosystem.dependencies({"Gemfile": gemfile, "Gemfile.lock": lock.encode()})
     assert found == (Dependency("rack", False, "2.2.9"), Dependency("widgetry", True, None))
     assert world.ecosystem.locked_versions(lock.encode()) == {"rack": "2.2.9"}
+    badly_merged = lock.replace("  specs:\n    rack", "  specs:\n    widgetry (1.0.0)\n    rack")
+    assert world.ecosystem.locked_versions(badly_merged.encode()) == {"rack": "2.2.9"}
     with pytest.raises(Refused, match="no plain gem 'widgetry'"):
         world.ecosystem.repinned(gemfile, [Pin("widgetry", "rubygems", "widgetry", "1.0.0")])
