@@ -6,8 +6,9 @@ import ipaddress
 import os
 import sys
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,20 +24,20 @@ class OutOfBounds(AssertionError):
     """A test reached for the world outside."""
 
 
-def _is_loopback(host: object) -> bool:
-    if host in ("localhost", "", None, b"localhost"):
+def _is_loopback(host: str) -> bool:
+    if host in ("localhost", ""):
         return True
     try:
-        return ipaddress.ip_address(str(host)).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def _guard(event: str, args: tuple[object, ...]) -> None:
+def _guard(event: str, args: tuple[Any, ...]) -> None:
     match event, args:
-        case ("socket.connect", (_, (host, *_))) if not _is_loopback(host):
+        case ("socket.connect", (_, (str(host), *_))) if not _is_loopback(host):
             raise OutOfBounds(f"a test connects to {host}")
-        case ("socket.getaddrinfo", (host, *_)) if not _is_loopback(host):
+        case ("socket.getaddrinfo", (str(host), *_)) if not _is_loopback(host):
             raise OutOfBounds(f"a test looks up {host}")
         case ("open", (str(path), _, int(flags))) if path.startswith(f"{HOME}/"):
             inside = Path(path).relative_to(HOME)
@@ -50,6 +51,18 @@ def _guard(event: str, args: tuple[object, ...]) -> None:
 # Children cannot be watched from here: they get a home of their own.
 os.environ["HOME"] = tempfile.mkdtemp(prefix="stationmaster-home-")
 sys.addaudithook(_guard)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where skips are forbidden, a test that skips has failed: its tool should be there."""
+    report = yield
+    if report.skipped and os.environ.get("STATIONMASTER_FORBID_SKIPS") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skips are forbidden here: {report.longrepr}"
+    return report
 
 
 @pytest.fixture
