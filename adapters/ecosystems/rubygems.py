@@ -126,10 +126,10 @@ class RubyGems:
         done = await self._processes.run(("gem", "build", gemspec), cwd=worktree, env=env, log=log)
         built = re.search(r"^  File: (\S+\.gem)$", done.stdout, re.M)
         if done.exit_code or not built:
-            raise StepFailed(f"{package.name} cannot be built", _said(done), f"mend {gemspec}, then prepare again")
+            raise StepFailed(f"{package.name} cannot be built", _said(done), f"mend {gemspec}, then release freeze")
         if not built[1].startswith(f"{package.distribution}-"):
             why = f"{gemspec} makes {built[1]}, the registry file says {package.distribution}"
-            raise StepFailed(f"{package.name} builds another gem", why, "set `published_as`, then prepare again")
+            raise StepFailed(f"{package.name} builds another gem", why, "set `published_as`, then release freeze")
         content = (worktree / built[1]).read_bytes()
         (out / built[1]).write_bytes(content)
         return (Artefact(built[1], hashlib.sha256(content).hexdigest(), len(content)),)
@@ -214,9 +214,9 @@ def _push_trouble(done: Finished, file: str) -> Trouble | None:
     if not done.exit_code and ("Successfully registered gem" in text or "Gem was already pushed" in text):
         return None
     if re.search(r"A yanked version .*already exists", text):
-        return Refused(f"{file} was yanked: bump and re-run", _said(done), "bump the version, then prepare again")
+        return Refused(f"{file} was yanked: bump and re-run", _said(done), "bump the version, then release freeze")
     if "Repushing of gem versions is not allowed" in text:
-        return Refused(f"{file} is taken by other bytes", _said(done), "bump the version, then prepare again")
+        return Refused(f"{file} is taken by other bytes", _said(done), "bump the version, then release freeze")
     if _AUTH.search(text) or "is not allowed by the gemspec" in done.stderr:
         return Refused(f"{file} may not be pushed", _said(done), "give GEM_HOST_API_KEY a key that may push it")
     return StepFailed(f"{file} was not pushed, as far as gem can tell", _said(done), "release resume looks again")
@@ -231,7 +231,7 @@ def _lock_trouble(done: Finished, pins: Sequence[Pin]) -> Trouble | None:
             return _not_yet(pin, "the index does not offer it")
     if done.exit_code == 17 and "Authentication" not in text and "Access token" not in text:
         return StepFailed("the gem index does not answer", _said(done), "release resume, when it does")
-    return Refused("bundle cannot lock this Gemfile", _said(done), "make `bundle lock` work there, then prepare again")
+    return Refused("bundle cannot lock this Gemfile", _said(done), "make `bundle lock` work there, then release freeze")
 
 
 def _not_yet(pin: Pin, why: str) -> StepFailed:
