@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 import aiohttp
 import msgspec
 
 from core.errors import Unreachable
+
+_LONGEST = 64 << 20  # bytes of a body, unpacked; an index of a registry has a few MB
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -36,14 +39,20 @@ class Web:
     async def get(self, url: str, headers: Mapping[str, str] | None = None) -> Answer:
         """GET `url`. Unreachable when no whole answer came in time; any status is an answer."""
         if self._session is None or self._session.closed:
-            self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=True)
+            # No cookies: an answer must not depend on who was asked before.
+            self._session = aiohttp.ClientSession(timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar())
         try:
             async with self._session.get(url, headers=headers, allow_redirects=False) as answer:
-                return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, await answer.read())
+                body = bytearray()
+                async for piece in answer.content.iter_any():
+                    body += piece
+                    if len(body) > _LONGEST:
+                        raise ValueError(f"the answer has more than {_LONGEST} bytes")
+                return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, bytes(body))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise Unreachable(
-                f"{url} does not answer", str(error) or type(error).__name__, "try again in a minute"
-            ) from error
+            why = str(error) or type(error).__name__
+            place = re.sub(r"//[^/@]*@", "//", url)
+            raise Unreachable(f"{place} does not answer", why.replace(url, place), "try again in a minute") from error
 
     async def close(self) -> None:
         """Close every connection."""
