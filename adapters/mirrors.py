@@ -52,6 +52,7 @@ class Mirrors:
 
     def __init__(self, processes: Processes, folder: Path) -> None:
         self._processes = processes
+        folder = folder.absolute()  # git runs elsewhere
         self._mirrors, self._worktrees = folder / "mirrors", folder / "worktrees"
         self._own = self._worktrees / f"{os.getpid()}-{secrets.token_hex(4)}"
         self._locks: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)

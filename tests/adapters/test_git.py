@@ -336,6 +336,16 @@ async def test_a_mirror_that_somebody_removed_is_made_again(
     assert await ours.branch_head(hub, "main") == commit
 
 
+async def test_the_folder_may_be_named_from_where_we_are(
+    team: Team, hub: Repository, processes: ChildProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = team.commit(push="main", VERSION="1")
+    monkeypatch.chdir(team.folder)
+    ours = MirrorRepositories(processes, Path("state"))
+    async with ours.checkout(hub, commit) as tree:
+        assert (tree / "VERSION").read_bytes() == await ours.read(hub, commit, "VERSION") == b"1"
+
+
 async def test_a_scoped_name_is_one_folder(team: Team, ours: MirrorRepositories) -> None:
     commit = team.commit(push="main")
     assert await ours.branch_head(Repository(name="@acme/../x", url=str(team.origin)), "main") == commit
