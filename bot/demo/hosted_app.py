@@ -76,8 +76,9 @@ class HostedApp:
         """The newest release that did not fail."""
         return next((one for one in reversed(self.releases) if one.status == "succeeded"), None)
 
-    async def start(self) -> None:
-        """Remember, listen, and boot what was running."""
+    async def start(self, boots: asyncio.TaskGroup) -> None:
+        """Remember, listen, and boot what was running; booting happens in `boots`."""
+        self._boots = boots
         with suppress(FileNotFoundError):
             self._memory = msgspec.json.decode((self.folder / "memory.json").read_bytes(), type=Memory)
         connector = aiohttp.TCPConnector(force_close=True)
@@ -91,7 +92,6 @@ class HostedApp:
         """Close the port and end the process; the memory stays."""
         if self._booting:
             self._booting.cancel()
-            await asyncio.gather(self._booting, return_exceptions=True)
         await self._take_down()
         await self._runner.cleanup()
         await self._client.close()
@@ -133,7 +133,7 @@ class HostedApp:
         if self._booting:
             self._booting.cancel()
         if current := self.current:
-            self._booting = asyncio.create_task(self._boot(current), name=f"boot {self.name} v{current.version}")
+            self._booting = self._boots.create_task(self._boot(current), name=f"boot {self.name} v{current.version}")
 
     async def _boot(self, release: Release) -> None:
         """Put the new process in the place of the old one; one that crashes leaves the place empty."""

@@ -67,6 +67,7 @@ class Platform:
 
     async def __aenter__(self) -> Self:
         """Listen, write what git and people need, and boot what was running."""
+        self._boots = await asyncio.TaskGroup().__aenter__()
         self._runner = await listen(self._heroku, 0)
         self.bin.mkdir(parents=True, exist_ok=True)
         start = (sys.executable, "-IS", heroku_command.__file__, f"127.0.0.1:{self._runner.addresses[0][1]}")
@@ -74,13 +75,14 @@ class Platform:
         for app in self.apps.values():
             words = {"key": self.api_key, "slugs": app.folder, "heroku": self.bin / "heroku", "app": app.name}
             _make_remote(app.remote, _HOOK.format(**{name: shlex.quote(str(word)) for name, word in words.items()}))
-            await app.start()
+            await app.start(self._boots)
         return self
 
     async def __aexit__(self, *error: object) -> None:
         """Close the ports and end every process; the state stays."""
         await self._runner.cleanup()
         await asyncio.gather(*(app.stop() for app in self.apps.values()))
+        await self._boots.__aexit__(None, None, None)
 
     async def _heroku(self, request: web.Request) -> web.Response:
         asked = msgspec.json.decode(await request.read(), type=Asked)
