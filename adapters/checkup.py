@@ -6,7 +6,6 @@ Whether the files themselves are right, `config.load` has said before.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
@@ -22,7 +21,6 @@ from core.words import short
 
 PROBE_SECONDS = 60.0
 AT_ONCE = 8
-_IS_THERE = "import shutil, sys; sys.exit(not shutil.which(sys.argv[1]))"  # asked where children live: their PATH
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -122,10 +120,10 @@ async def _program(processes: Processes, one: Package | App) -> list[Finding]:
     key, command = _command(one)
     if command is None or _is_inside(command):
         return []
-    asked = await processes.run((sys.executable, "-c", _IS_THERE, command[0]))
+    if processes.finds(command[0]):
+        return []
     next_ = f"install {command[0]}, or correct {key}"
-    missing = Finding(False, f"{command[0]} cannot be run", f"{key} of {one.name} names it", next_)
-    return [missing] if asked.exit_code else []
+    return [Finding(False, f"{command[0]} cannot be run", f"{key} of {one.name} names it", next_)]
 
 
 async def _repository(

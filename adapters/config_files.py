@@ -18,8 +18,7 @@ from adapters.deploys import STRATEGIES
 from adapters.ecosystems import ECOSYSTEMS
 from core.errors import Refused
 from core.permissions import Role
-from core.tasks import post_deploy_argv
-from core.words import checked_slug
+from core.words import checked_branch, checked_slug, split_words
 
 TIERS = ("unit", "component", "integration", "e2e")
 Item = TypeVar("Item")
@@ -70,7 +69,7 @@ def _split(command: object) -> object:
     if not isinstance(command, str):
         raise wrong("must be a command: text, or a list of words")
     try:
-        return post_deploy_argv(command) or ()
+        return split_words(command)
     except Refused as refusal:
         raise wrong(f"malformed command, {refusal.reasons[0].why}") from None
 
@@ -120,7 +119,7 @@ Http = Annotated[str, AfterValidator(_http)]  # to the letter: an upload address
 Site = Annotated[Http, AfterValidator(lambda url: url.rstrip("/"))]
 Loopback = Annotated[Site, AfterValidator(_loopback)]
 Remote = Annotated[str, AfterValidator(_remote)]
-Branch = Annotated[str, _matching(r"(?![-/.])(?!.*(\.\.|@\{|//))[^\s~^:?*\[\\]+(?<![/.])", "is no branch name")]
+Branch = Annotated[str, _through(checked_branch)]
 Inside = Annotated[str, _matching(r"(?![-/])(?!(.*/)?\.\.(/|$))\S[^\n]*", "must be a path below the repository's root")]
 WebPath = Annotated[str, _matching(r"/(?!/)\S*", "must be a path that begins with one /")]
 Tag = Annotated[str, _matching(r"(?!-)[^\s{}~^:?*\[\\]*\{version\}[^\s{}~^:?*\[\\]*", "must hold {version} once")]

@@ -10,6 +10,7 @@ import codecs
 import ctypes
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +41,8 @@ class ChildProcesses:
     ) -> None:
         self._secrets = secrets
         self._env = {name: base[name] for name in ALLOWED if name in base}
+        # What is installed beside us (uv) is found, after what the machine has.
+        self._env["PATH"] = os.pathsep.join([base.get("PATH", os.defpath), str(Path(sys.executable).parent)])
         self._env |= {
             "HOME": str(home),
             "GIT_TERMINAL_PROMPT": "0",
@@ -50,6 +53,10 @@ class ChildProcesses:
         self._env |= {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oConnectTimeout=20", "DISABLE_TELEMETRY": "true"}
         self._env |= dict(extra or {})
         self.on_spawn: Callable[[Argv], None] = lambda argv: None
+
+    def finds(self, program: str) -> bool:
+        """True when a child called `program` could start."""
+        return shutil.which(program, path=self._env["PATH"]) is not None
 
     async def run(
         self,

@@ -248,6 +248,10 @@ class Finished(msgspec.Struct, frozen=True):
 class Processes(Protocol):
     """The one door to children: argv lists only, own group, deadline, allow-listed environment, masked output."""
 
+    def finds(self, program: str) -> bool:
+        """True when a child called `program` could start."""
+        ...
+
     async def run(
         self,
         argv: Argv,

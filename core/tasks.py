@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import datetime
 from enum import StrEnum
 
@@ -11,7 +10,7 @@ import msgspec
 from core.errors import Reason, Refused
 from core.permissions import Actor, Role
 from core.registry import Argv, Registry, unknown
-from core.words import checked_slug, nearest, slug_from
+from core.words import checked_branch, checked_slug, nearest, slug_from, split_words
 
 TITLE_LIMIT = 200
 
@@ -141,7 +140,10 @@ def new_task(draft: Task, registry: Registry, shapes: frozenset[str]) -> Task:
     for work in draft.works:
         if work.repository not in registry.repositories:
             reasons.append(Reason(*unknown("repository", work.repository, registry.repositories)))
-        reasons += _branch_problems(work.branch)
+        try:
+            checked_branch(work.branch)
+        except Refused as refusal:
+            reasons += refusal.reasons
     try:
         post_deploy_argv(draft.post_deploy_cmd)
     except Refused as refusal:
@@ -205,43 +207,8 @@ def move(
 def post_deploy_argv(text: str) -> Argv | None:
     """The words of a post-deploy command, split like a shell would (spec 7.2); None for blank or `none` (spec 7.5).
 
-    Refused, with the position, when a quote is left open or the text ends in a backslash.
+    Refused, with the position, when it is malformed.
     """
     if text.strip().lower() in ("", "none"):
         return None
-    lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    try:
-        return tuple(lexer)
-    except ValueError as error:
-        position = _opening(text)
-        why = f"{error} at character {position + 1}: {text[position : position + 20]!r}"
-        raise Refused(f"the post-deploy command is malformed: {text[:80]!r}", why.lower(), "close the quote") from error
-
-
-def _opening(text: str) -> int:
-    """Where the quote that is never closed opens, or the backslash that escapes nothing."""
-    quote, start, index = "", len(text) - 1, 0
-    while index < len(text):
-        char = text[index]
-        if char == "\\" and quote != "'":
-            if index == len(text) - 1 and not quote:
-                return index
-            index += 1
-        elif quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"":
-            quote, start = char, index
-        index += 1
-    return start
-
-
-def _branch_problems(branch: str) -> list[Reason]:
-    """Why `branch` cannot be a branch name; a leading dash would be read as an option."""
-    if branch.startswith("-"):
-        return [Reason(f"{branch!r} is no branch", "it looks like an option", "rename the branch")]
-    bad = set(branch) & set(" ~^:?*[\\\x7f") or ".." in branch or "@{" in branch or branch.endswith((".lock", "/", "."))
-    if not branch or bad or branch.startswith(("/", ".")) or any(ord(char) < 32 for char in branch):
-        return [Reason(f"{branch!r} is no branch", "git refuses such names", "name the branch that carries the work")]
-    return []
+    return split_words(text)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterable
 
 from core.errors import Refused
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
+_BRANCH = re.compile(r"(?![-/.])(?!.*(\.\.|@\{|//|\.lock$))[^\s\x00-\x1f\x7f~^:?*\[\\]{1,200}(?<![/.])")
 
 
 def slug_from(title: str) -> str:
@@ -32,6 +34,30 @@ def checked_slug(text: str) -> str:
     return text
 
 
+def checked_branch(text: str) -> str:
+    """`text` when git takes it for a branch, else Refused; a leading dash would be read as an option."""
+    if not _BRANCH.fullmatch(text):
+        why = "it looks like an option" if text.startswith("-") else "git refuses such names"
+        raise Refused(f"{text[:60]!r} is no branch name", why, "name the branch that carries the work")
+    return text
+
+
+def split_words(command: str) -> tuple[str, ...]:
+    """A command split like a shell would, and never passed through one (L02).
+
+    Refused, with the position, when a quote is left open or the text ends in a backslash.
+    """
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=False)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    try:
+        return tuple(lexer)
+    except ValueError as error:
+        position = _never_closed(command)
+        why = f"{str(error).lower()} at character {position + 1}: {command[position : position + 20]!r}"
+        raise Refused(f"the command is malformed: {command[:80]!r}", why, "close the quote") from error
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that looks most like `name`, if any looks like it at all."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)), None)
@@ -50,3 +76,20 @@ def lasting(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _never_closed(text: str) -> int:
+    """Where the quote that is never closed opens, or the backslash that escapes nothing."""
+    quote, start, index = "", len(text) - 1, 0
+    while index < len(text):
+        char = text[index]
+        if char == "\\" and quote != "'":
+            if index == len(text) - 1 and not quote:
+                return index
+            index += 1
+        elif quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote, start = char, index
+        index += 1
+    return start

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from core.errors import Refused
+from core.words import split_words
 
 
 class StrictOptions(BaseModel):
@@ -18,11 +20,18 @@ def _split(value: object) -> object:
     """Text is split like a shell would (L02); lists come from YAML and JSON, where tuples do not exist."""
     match value:
         case str():
-            return tuple(shlex.split(value))
+            return _words(value)
         case list():
             return tuple(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         case _:
             return value
+
+
+def _words(text: str) -> tuple[str, ...]:
+    try:
+        return split_words(text)
+    except Refused as refusal:
+        raise ValueError(refusal.reasons[0].why) from None
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_split), Field(min_length=1)]

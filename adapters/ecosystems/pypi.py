@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urljoin
@@ -31,7 +29,6 @@ from core.ports import Dependency, Finished, Listing, Pin, Processes
 from core.registry import Argv, Package
 from core.releases import Artefact
 
-_UV = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
 _DUNDER = re.compile(r"""^__version__\s*(?::\s*str\s*)?=\s*["']([^"']+)["']""", re.MULTILINE)
 _TAKEN = re.compile(r"do not match|File already exists|filename has already been used")
 _DENIED = re.compile(r"status code 40[13]|Missing credentials|401 Unauthorized|403 Forbidden")
@@ -129,7 +126,7 @@ class PyPI:
         self, package: Package, worktree: Path, out: Path, *, epoch: int, log: Path
     ) -> tuple[Artefact, ...]:
         """Wheel and sdist, into an empty `out`. uv's own backend needs no network; others come from the index."""
-        argv = (_UV, "build", "--no-create-gitignore", "--out-dir", str(out))
+        argv = ("uv", "build", "--no-create-gitignore", "--out-dir", str(out))
         env = {**self._env, "SOURCE_DATE_EPOCH": str(epoch)}
         done = await self._processes.run(argv, cwd=worktree, env=env, log=log)
         if done.exit_code:
@@ -156,7 +153,7 @@ class PyPI:
     def publish_commands(self, package: Package, files: Sequence[Path]) -> tuple[Argv, ...]:
         """`--check-url` skips what is there with our bytes, and nothing else."""
         where = ("--publish-url", self._settings.publish_url, "--check-url", self._settings.index_url)
-        return ((_UV, "publish", *where, *map(str, files)),)
+        return (("uv", "publish", *where, *map(str, files)),)
 
     async def publish(self, package: Package, files: Sequence[Path], *, log: Path) -> None:
         """See the port. Safe to call again with the same bytes; the token goes to this one child only."""
@@ -168,7 +165,7 @@ class PyPI:
     def lock_commands(self, pins: Sequence[Pin]) -> tuple[Argv, ...]:
         """All is revalidated, not only the pins: what they require may be as new as they are."""
         return (
-            (_UV, "lock", "--refresh", *(word for pin in pins for word in ("--upgrade-package", pin.distribution))),
+            ("uv", "lock", "--refresh", *(word for pin in pins for word in ("--upgrade-package", pin.distribution))),
         )
 
     async def refresh_lock(self, worktree: Path, pins: Sequence[Pin], *, log: Path) -> None:

@@ -141,6 +141,11 @@ async def _missing(step: AnyStep, ports: Ports) -> list[Reason]:
         if not ports.credentials.has(name)
     ]
     found += [
+        Reason(f"{tool} is not installed", f"needed to {step.title}", f"install {tool} where stationmaster runs")
+        for tool in needs.tools
+        if not ports.processes.finds(tool)
+    ]
+    found += [
         Reason(f"the built file {artefact.filename} is missing here", f"needed to {step.title}", "release freeze")
         for artefact in ports.shelf.missing(needs.artefacts)
     ]

@@ -326,6 +326,9 @@ class ToyProcesses:
     def __init__(self, world: World) -> None:
         self._world = world
 
+    def finds(self, program: str) -> bool:
+        return program not in self._world.silent
+
     async def run(
         self,
         argv: Argv,
