@@ -201,8 +201,10 @@ async def _run_step(step: AnyStep, journal: Journal, ports: Ports, lease: Lease)
         return
     ports = msgspec.structs.replace(ports, log=journal.log_of(step), fenced=lease.transaction)
     before = journal.entry(step)
+    # After a crash even a place that could not say a moment ago is worth another look.
+    silent = (CannotTell, Blind) if before and before.state is EntryState.STARTED else (CannotTell,)
     try:
-        match await _look(step, journal, ports):
+        match await _look(step, journal, ports, silent):
             case Already(facts):
                 # Found done after we had started it: our own act, of which the crash kept the news.
                 adopted = before is None or before.state is not EntryState.STARTED
@@ -225,8 +227,8 @@ async def _run_step(step: AnyStep, journal: Journal, ports: Ports, lease: Lease)
             raise
 
 
-async def _look(step: AnyStep, journal: Journal, ports: Ports) -> Observation:
-    """One observation; silence is asked again a few times before it is believed."""
+async def _look(step: AnyStep, journal: Journal, ports: Ports, unless: tuple[type, ...] = (CannotTell,)) -> Observation:
+    """One observation; what is in `unless` is asked again a few times before it is believed."""
     seen: Observation = CannotTell("")
     for tried in range(ports.waits.look_tries):
         if tried:
@@ -235,7 +237,7 @@ async def _look(step: AnyStep, journal: Journal, ports: Ports) -> Observation:
             seen = await step.observe(ports, journal.results)
         except Unreachable as trouble:
             seen = CannotTell(str(trouble))
-        if not isinstance(seen, CannotTell):
+        if not isinstance(seen, unless):
             break
     return seen
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.observations import Facts, NotYet, Observation
+from core.observations import Blind, CannotTell, Facts, NotYet, Observation
 from core.ports import Needs, Ports, Strategy
 from core.registry import App, Argv, Sha, Target
 from core.train.step import Commit, Results, Step
@@ -48,7 +48,9 @@ class Deploy(Step, frozen=True, tag="deploy"):
         sha = self.commit.sha(results)
         if sha is None:
             return NotYet("deploys the re-pinned commit")
-        return await self._strategy(ports).observe(self.app, self.target, sha)
+        seen = await self._strategy(ports).observe(self.app, self.target, sha)
+        # An app that is down must stay deployable: what it cannot tell now, only the journal knows.
+        return Blind(seen.why) if isinstance(seen, CannotTell) else seen
 
     async def perform(self, ports: Ports, results: Results) -> Facts:
         sha = self.commit.required(results)
