@@ -124,6 +124,12 @@ class PackageIndex:
         """Delete every file of a version; their names are used up."""
         self._change("index.deleted", name, version, deleted=True)
 
+    def look(self) -> None:
+        """Does everything installable have its dependencies now? Looked at after each change; a delay shows later."""
+        for one in self._visible():
+            if one.yanked is False and (missing := self._missing(one)):
+                self.violations.append(f"{one.filename} is installable without {', '.join(missing)}")
+
     def _change(self, kind: str, name: str, version: str, **change: object) -> None:
         for one in self._of(name):
             if Version(one.version) == Version(version):
@@ -208,12 +214,10 @@ class PackageIndex:
         return [text for text in upload.requires if is_missing(Requirement(text))]
 
     def _save(self, kind: str, payload: Mapping[str, object]) -> None:
-        """Save first, then tell, then look whether everything installable still has its dependencies."""
+        """Save first, then tell, then look."""
         _write(self._state, msgspec.json.encode(self._uploads))
         self._record(kind, payload)
-        for one in self._visible():
-            if one.yanked is False and (missing := self._missing(one)):
-                self.violations.append(f"{one.filename} is installable without {', '.join(missing)}")
+        self.look()
 
 
 def _listed(one: Upload) -> dict[str, object]:
