@@ -5,10 +5,13 @@ The settings of SQLite are those without which updates get lost: our own BEGIN I
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
+import aiosqlite
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Column, Table, delete, event, insert, select, update
@@ -47,7 +50,7 @@ def new_engine(text: str) -> AsyncEngine:
         )
     url = url.set(drivername=driver)
     if driver == _DRIVERS["sqlite"]:
-        engine = create_async_engine(url)
+        engine = create_async_engine(url, connect_args={"async_creator_fn": _Uncut.to})
         _settle_sqlite(engine)
         return engine
     return create_async_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
@@ -81,10 +84,14 @@ def changed_since(what: str) -> Refused:
 
 
 class Connected:
-    """Statements on the connection of one transaction; every complaint leaves as Trouble."""
+    """Statements on the connection of one transaction; every complaint leaves as Trouble.
+
+    `broken` is the first of them: whoever catches it halfway must not commit the other half.
+    """
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+        self.broken: Trouble | None = None
 
     async def _run(
         self, statement: sa.Executable, rows: Sequence[Mapping[str, object]] | None = None
@@ -92,7 +99,8 @@ class Connected:
         try:
             return await self._connection.execute(statement, rows)
         except (SQLAlchemyError, UnicodeError, OverflowError) as error:
-            raise trouble(error, self._connection.engine.url) from error
+            self.broken = self.broken or trouble(error, self._connection.engine.url)
+            raise self.broken from error
 
     async def _insert(self, table: Table, value: msgspec.Struct, **more: object) -> int:
         """Store the fields of `value` that are columns; gives the row's number back."""
@@ -139,13 +147,57 @@ def fields(table: Table, kind: type[msgspec.Struct]) -> list[Column[Any]]:
     return [column for column in table.c if column.name in kind.__struct_fields__]
 
 
+class _Uncut(aiosqlite.Connection):
+    """A connection whose statements are never cut off by a cancellation, which waits for their end instead.
+
+    Cut off, and again while SQLAlchemy closes it, the original waits for its thread for ever: nobody could exit.
+    """
+
+    _ended: asyncio.Future[Any] | None = None
+
+    @classmethod
+    def to(cls, path: str, **options: Any) -> _Uncut:
+        """A connection to the file at `path`, to be awaited."""
+        connection = cls(lambda: sqlite3.connect(path, **options), 64)
+        connection._thread.daemon = True
+        return connection
+
+    async def _connect(self) -> aiosqlite.Connection:
+        try:
+            return await super()._connect()
+        except BaseException:
+            await (self.stop() or asyncio.sleep(0))
+            raise
+
+    async def _execute(self, fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        running = asyncio.ensure_future(super()._execute(fn, *args, **options))  # pyright: ignore[reportUnknownMemberType]
+        cancelled: asyncio.CancelledError | None = None
+        while not running.done():
+            try:
+                await asyncio.wait([running])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled:
+            raise cancelled from running.exception()
+        return running.result()
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        if self._running:
+            self._ended = cast("asyncio.Future[Any] | None", super().stop())  # pyright: ignore[reportUnknownMemberType]
+        return self._ended
+
+
 def _settle_sqlite(engine: AsyncEngine) -> None:
     """Have every connection set up so that writers queue at BEGIN and readers never wait."""
 
     def settle(dbapi: Any, _record: object) -> None:
         dbapi.isolation_level = None  # we emit BEGIN ourselves; the driver's own BEGIN loses updates
-        for pragma in _PRAGMAS:
-            dbapi.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in _PRAGMAS:
+                dbapi.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            dbapi.close()  # nobody else knows of it yet
+            raise
 
     def begin(connection: sa.Connection) -> None:
         reads = bool(connection.get_execution_options().get("readonly"))

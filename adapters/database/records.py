@@ -71,8 +71,9 @@ class Database:
 
     async def open(self) -> None:
         """See that it can be written; Refused or Unreachable, with why, when it cannot. Then `upgrade`."""
-        async with self._writing():
-            pass
+        async with self._writing() as connection:
+            if self._is_sqlite:
+                await connection.exec_driver_sql("PRAGMA user_version=0")  # BEGIN says nothing of a read-only file
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -92,6 +93,8 @@ class Database:
         async with self._writing() as connection:
             rows = Rows(connection, self._times)
             yield rows
+            if rows.broken:
+                raise rows.broken
         if rows.appended_events:
             self._appended.set()
             self._appended = asyncio.Event()

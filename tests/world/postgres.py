@@ -56,7 +56,7 @@ def postgres() -> Iterator[Postgres]:
     if user is not None:
         os.chown(home, user, -1)
     port = _free_port()
-    options = [f"-p{port}", "-h127.0.0.1", "-cunix_socket_directories=", "-cfsync=off", "-cshared_buffers=16MB"]
+    options = [f"-p{port}", "-h127.0.0.1", "-cunix_socket_directories=", "-cfsync=off", "-cautovacuum=off"]
     try:
         initdb = [str(programs), "-D", str(home / "cluster"), "-Upostgres", "-Atrust", "-EUTF8", "--no-sync"]
         subprocess.run(initdb, user=user, cwd=home, check=True, capture_output=True, timeout=60)

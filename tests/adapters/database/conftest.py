@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def database(url: str) -> AsyncIterator[Database]:
+async def database(url: str) -> AsyncGenerator[Database]:
     """An open database that is up to date, with short lease times."""
     opened = Database(url, lease_times=SHORT)
     await opened.open()
@@ -31,8 +32,16 @@ async def database(url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def neighbour(database: Database, url: str) -> AsyncIterator[Database]:
+async def neighbour(database: Database, url: str) -> AsyncGenerator[Database]:
     """The same database, as another part of the world sees it."""
     opened = Database(url, lease_times=SHORT)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port of this machine where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -23,8 +23,9 @@ PATIENCE_SECONDS = 15
 
 def a_task(slug: str = "login", **more: Any) -> Task:
     """A reviewed task."""
-    given = {"title": slug, "type": TaskType.BUG, "shape": "bug", "works": (Work("hub", f"fix/{slug}"),)}
-    return Task(**{**given, "slug": slug, "stage": Stage.REVIEWED, "created_at": NOW, **more})
+    fields: dict[str, Any] = {"title": slug, "type": TaskType.BUG, "shape": "bug", "stage": Stage.REVIEWED}
+    fields |= {"works": (Work("hub", f"fix/{slug}"),), "created_at": NOW} | more
+    return Task(slug=slug, **fields)
 
 
 def a_release(slug: str = "r1", **more: Any) -> Release:
@@ -34,8 +35,9 @@ def a_release(slug: str = "r1", **more: Any) -> Release:
 
 def a_ship(release: str = "r1", **more: Any) -> Ship:
     """A running ship."""
-    given = {"plan": b"{}", "plan_digest": "p", "digest": "d", "state": ShipState.RUNNING, "attempt": 1}
-    return Ship(**{**given, "release": release, "confirmed_by": "ada", "confirmed_at": NOW, **more})
+    fields: dict[str, Any] = {"plan": b"{}", "plan_digest": "p", "digest": "d", "state": ShipState.RUNNING}
+    fields |= {"attempt": 1, "confirmed_by": "ada", "confirmed_at": NOW} | more
+    return Ship(release=release, **fields)
 
 
 def an_event(release: str = "r1") -> Event:
@@ -44,7 +46,7 @@ def an_event(release: str = "r1") -> Event:
 
 
 @asynccontextmanager
-async def another_process(url: str, *words: str) -> AsyncIterator[Process]:
+async def another_process(url: str, *words: str) -> AsyncGenerator[Process]:
     """A child that runs `other_process.py` on the same database; dead at the end of the block."""
     script = "tests.adapters.database.other_process"
     child = await asyncio.create_subprocess_exec(
