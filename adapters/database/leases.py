@@ -139,21 +139,22 @@ def _node() -> str:
 
 def _is_dead(pid: int, started: str) -> bool:
     """True only when it is proved: no such process, a zombie, or another one under a recycled number (L07)."""
-    if started:
-        return _started(pid) != started
+    now = _started(pid)
+    if started and now is not None:
+        return now != started
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
     except PermissionError:
-        pass
+        pass  # it lives, and /proc hides it from us
     return False
 
 
 def _started(pid: int) -> str | None:
-    """When the process started, in ticks since boot, as Linux says; None for a dead one or where nobody says."""
+    """When the process started, in ticks since boot, as Linux says; blank for a zombie, None where nobody says."""
     try:
         state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if state in "ZX" else rest[18]
+    return "" if state in "ZX" else rest[18]
