@@ -155,7 +155,7 @@ def _failed(code: int, message: str) -> Said:
 
 
 def _make_remote(path: str, hook: str) -> None:
-    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", path], check=True)
+    subprocess.run(["git", "-c", "init.defaultBranch=main", "init", "--quiet", "--bare", path], check=True)
     _write_script(Path(path, "hooks", "pre-receive"), hook)
 
 

@@ -223,3 +223,10 @@ async def until_gone(pid: int) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while Path(f"/proc/{pid}").exists() and b"serve.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
             await asyncio.sleep(0.01)
+
+
+async def test_a_platform_that_starts_again_complains_of_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    for _ in range(2):
+        async with Platform(tmp_path / "platform", ["hub"]):
+            pass
+    assert capfd.readouterr() == ("", "")
