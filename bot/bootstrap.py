@@ -24,7 +24,8 @@ from adapters.web import Web
 from core.board import Board
 from core.conductor import Conductor
 from core.errors import Refused
-from core.ports import Ports, Records
+from core.ports import Ports
+from core.records import Records
 from core.train.dispatcher import Dispatcher
 
 

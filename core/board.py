@@ -8,7 +8,8 @@ import msgspec
 
 from core.errors import Refused
 from core.permissions import Actor, Role, require
-from core.ports import Ports, Transaction
+from core.ports import Ports
+from core.records import Transaction
 from core.registry import Registry
 from core.tasks import Move, Stage, Task, move, new_task
 from core.words import nearest

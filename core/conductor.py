@@ -14,7 +14,8 @@ from core.events import Event, EventKind
 from core.journal import EntryState, LeaseHolder, SealRecord, Ship, ShipState
 from core.observations import Value
 from core.permissions import Actor, Role, require
-from core.ports import Ports, Transaction
+from core.ports import Ports
+from core.records import Transaction
 from core.registry import Registry
 from core.releases import Release, ReleaseState, assemble, attach, close, eject
 from core.tasks import Stage, Task, TrainMove, move

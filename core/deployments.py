@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from core.journal import Entry, EntryState, SealRecord
-from core.ports import Transaction
+from core.records import Transaction
 from core.registry import App, Registry
 
 

@@ -15,12 +15,11 @@ from typing import Protocol
 
 import msgspec
 
-from core.events import Event
-from core.journal import Entry, Evidence, LeaseHolder, SealRecord, Ship
+from core.journal import SealRecord
 from core.observations import Facts, Observation
+from core.records import Records, Transaction
 from core.registry import App, Argv, Package, Repository, Sha, Target
-from core.releases import Artefact, Release
-from core.tasks import Move, Stage, Task
+from core.releases import Artefact
 
 
 class Clock(Protocol):
@@ -299,122 +298,7 @@ class ArtefactShelf(Protocol):
     def missing(self, artefacts: Sequence[Artefact]) -> tuple[Artefact, ...]: ...
 
 
-# ── the record ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Transaction(Protocol):
-    """One transaction on the record. Reads inside it see one state; everything it writes happens or nothing does."""
-
-    async def task(self, slug: str) -> Task | None: ...
-    async def tasks(self, *, stage: Stage | None = None, limit: int | None = None) -> list[Task]:
-        """Newest first."""
-        ...
-
-    async def count_tasks(self, *, stage: Stage | None = None) -> int: ...
-    async def insert_task(self, task: Task) -> None:
-        """Refused when the slug is taken."""
-        ...
-
-    async def update_task(self, before: Task, after: Task) -> None:
-        """Write the fields that differ, and only those (L29)."""
-        ...
-
-    async def append_move(self, move: Move) -> None: ...
-    async def moves(self, task: str) -> list[Move]: ...
-    async def release(self, slug: str) -> Release | None: ...
-    async def active_release(self) -> Release | None: ...
-    async def releases(self, *, limit: int | None = None) -> list[Release]:
-        """Newest first."""
-        ...
-
-    async def insert_release(self, release: Release) -> None:
-        """Refused, naming the open one, when another release is active (spec 3.1)."""
-        ...
-
-    async def update_release(self, before: Release, after: Release) -> None:
-        """Write what differs; Refused when somebody changed it since `before` was read."""
-        ...
-
-    async def add_check(self, task: str, text: str, *, commit: Sha | None, at: datetime, by: str) -> None:
-        """A line of the task's checks run (spec 7.3)."""
-        ...
-
-    async def checks(self, task: str) -> list[str]: ...
-    async def append_event(self, event: Event) -> Event:
-        """Store `event` and return it with its `id`."""
-        ...
-
-    async def events(self, *, after: int = 0, release: str | None = None, limit: int = 500) -> list[Event]:
-        """Oldest first, with ids greater than `after`."""
-        ...
-
-    async def insert_ship(self, ship: Ship) -> Ship:
-        """Store a confirmed ship and return it with its `id`; Refused when the release has one that is running."""
-        ...
-
-    async def update_ship(self, before: Ship, after: Ship) -> None:
-        """Write what differs; Refused when its state or attempt changed since `before` was read."""
-        ...
-
-    async def ship(self, ship_id: int) -> Ship | None: ...
-    async def latest_ship(self, release: str) -> Ship | None: ...
-    async def running_ships(self) -> list[Ship]: ...
-    async def entries(self, release: str) -> dict[str, Entry]:
-        """The journal of a release, by step key."""
-        ...
-
-    async def put_entry(self, entry: Entry) -> None:
-        """Insert or replace the journal row of (release, key)."""
-        ...
-
-    async def evidence(self, repository: str, commit: Sha, argv: Argv) -> Evidence | None:
-        """The newest evidence of a gate for exactly this commit and command."""
-        ...
-
-    async def add_evidence(self, evidence: Evidence) -> None: ...
-    async def add_seal(self, seal: SealRecord) -> None: ...
-    async def seals(self, release: str) -> list[SealRecord]: ...
-    async def lease_holder(self) -> LeaseHolder | None:
-        """Who holds the train now; None when nobody living does."""
-        ...
-
-    async def setting(self, name: str) -> str | None: ...
-    async def put_setting(self, name: str, value: str) -> None: ...
-
-
-class Lease(Protocol):
-    """The right to run the train, with an epoch that fences every write (spec 6.10, database.md)."""
-
-    def assert_fresh(self) -> None:
-        """Raise LeaseLost when the last successful beat is too old to act on. Cheap; call right before each act."""
-        ...
-
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """A write transaction that commits only while this lease is the current one; else LeaseLost."""
-        ...
-
-
-class Records(Protocol):
-    """The database: SQLite or PostgreSQL."""
-
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Read and write; commits at the end, rolls back on any exception."""
-        ...
-
-    def reading(self) -> AbstractAsyncContextManager[Transaction]:
-        """Read only; never waits for a writer."""
-        ...
-
-    def lease(self, holder: str) -> AbstractAsyncContextManager[Lease]:
-        """Take the train and keep beating until the end of the block; the block is cancelled when the lease is lost.
-
-        Refused, naming the holder and since when, while another living owner has it.
-        """
-        ...
-
-    async def wait_for_events(self, after: int, timeout_seconds: float) -> bool:
-        """True as soon as there is an event with an id greater than `after` (from any process), False on timeout."""
-        ...
+# ── together ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):

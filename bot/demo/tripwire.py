@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from core.journal import Entry, EntryState
-from core.ports import Lease, Records, Transaction
+from core.records import Lease, Records, Transaction
 
 VARIABLE = "STATIONMASTER_CRASH_AT"
 

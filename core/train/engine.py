@@ -18,7 +18,8 @@ from core.events import Event, EventKind
 from core.journal import Entry, EntryState, Ship, ShipState
 from core.observations import Already, Blind, CannotTell, Facts, NotYet, Observation, Value
 from core.permissions import ENGINE
-from core.ports import Lease, Ports
+from core.ports import Ports
+from core.records import Lease
 from core.train.plan import Lane, Phase, decoded
 from core.train.steps import AnyStep
 

@@ -1,6 +1,7 @@
 """A world in memory: git, one registry, platforms and a clock. Honest: it refuses impossible orders and keeps a ledger.
 
-Every touch of it, before and after each effect, may be where the power goes (`Kill`).
+Every touch of it, before and after each effect, may be where the power goes (`Kill`); every question to one of its
+places (`World.ask`) may be met by silence, by one failure, or by something that happens meanwhile.
 """
 
 from __future__ import annotations
@@ -8,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from core.errors import NeedsOperator, Refused, StepFailed, Unreachable
+from core.errors import Refused, StepFailed, Unreachable
 from core.journal import PageCheck, SealRecord, SealStatus
 from core.observations import Already, Blind, Facts, NotYet, Observation
-from core.ports import Dependency, Finished, Lease, Listing, Needs, Pin, Ports, Records, Relation, Transaction, Waits
-from core.registry import App, Argv, Package, Registry, Repository, Sha, Target
+from core.ports import Dependency, Finished, Listing, Needs, Pin, Ports, Relation, Waits
+from core.records import Lease, Records, Transaction
+from core.registry import App, Argv, Package, Repository, Sha, Target
 from core.releases import Artefact
 
 
@@ -45,8 +47,10 @@ class World:
         self.red_gates: set[str] = set()
         self.red_sites: set[str] = set()
         self.failing: dict[str, Exception] = {}
+        self.meanwhile: dict[str, Callable[[], Awaitable[object]]] = {}
         self.silent: set[str] = set()
         self.propagation = 0
+        self.stuck_locks = 0
         self.power: Callable[[str], bool] = lambda point: True
         self.touches = 0
 
@@ -63,9 +67,11 @@ class World:
         self.ledger.append(what)
         self.touch(f"after {what}")
 
-    def ask(self, place: str) -> None:
-        """A question to `place`, which may be silent."""
+    async def ask(self, place: str) -> None:
+        """A question to `place`: something else may happen meanwhile, it may be silent, or fail once."""
         self.touch(f"ask {place}")
+        if place in self.meanwhile:
+            await self.meanwhile.pop(place)()
         if place in self.silent:
             raise Unreachable(f"{place} does not answer", "the line is dead", "try again")
         if place in self.failing:
@@ -113,11 +119,11 @@ class ToyRepositories:
         self._world = world
 
     async def branch_head(self, repository: Repository, branch: str) -> Sha | None:
-        self._world.ask(f"git {repository.name}")
+        await self._world.ask(f"git {repository.name}")
         return self._world.refs.get((repository.name, branch))
 
     async def tag_commit(self, repository: Repository, tag: str) -> Sha | None:
-        self._world.ask(f"git {repository.name}")
+        await self._world.ask(f"git {repository.name}")
         return self._world.tags.get((repository.name, tag))
 
     async def relation(self, repository: Repository, ours: Sha, theirs: Sha) -> Relation:
@@ -157,13 +163,13 @@ class ToyRepositories:
 
     async def push(self, repository: Repository, commit: Sha, branch: str, *, expected: Sha | None) -> None:
         place = (repository.name, branch)
-        self._world.ask(f"push {repository.name}")
+        await self._world.ask(f"push {repository.name}")
         if self._world.refs.get(place) == commit:
             return
         if self._world.refs.get(place) != expected:
             raise StepFailed(f"{branch} of {repository.name} has moved")
         if expected and expected not in self._world.ancestors(commit):
-            self._world.impossible.append(f"{branch} of {repository.name} was not fast-forwarded")
+            raise StepFailed(f"{branch} of {repository.name} was not pushed", "it is no fast-forward")
 
         def apply() -> None:
             self._world.refs[place] = commit
@@ -171,10 +177,12 @@ class ToyRepositories:
         self._world.effect("push", repository.name, branch, commit, apply=apply)
 
     async def push_tag(self, repository: Repository, tag: str, commit: Sha) -> None:
-        self._world.ask(f"push {repository.name}")
+        await self._world.ask(f"tag {repository.name}")
         place = (repository.name, tag)
         if self._world.tags.get(place) == commit:
             return
+        if place in self._world.tags:
+            raise StepFailed(f"{tag} of {repository.name} is another commit")
 
         def apply() -> None:
             self._world.tags[place] = commit
@@ -183,7 +191,10 @@ class ToyRepositories:
 
 
 class ToyEcosystem:
-    """Manifest lines `name@branch` or `name==version`; the lock says the same of what the registry offers."""
+    """Manifest lines `name@branch` or `name==version`; the lock says the same of what the registry offers.
+
+    A built file is called `name-version.pkg`.
+    """
 
     name, manifest, lock, credentials, tools = "toy", "needs.txt", "needs.lock", (), ()
 
@@ -221,28 +232,29 @@ class ToyEcosystem:
         self, package: Package, worktree: Path, out: Path, *, epoch: int, log: Path
     ) -> tuple[Artefact, ...]:
         text = (worktree / "code.py").read_bytes()
+        file = f"{package.name}-{self.version(package, (worktree / package.version_file).read_bytes())}.pkg"
         out.mkdir(parents=True, exist_ok=True)
-        (out / f"{package.name}.pkg").write_bytes(text)
-        return (Artefact(f"{package.name}.pkg", hashlib.sha256(text).hexdigest(), len(text)),)
+        (out / file).write_bytes(text)
+        return (Artefact(file, hashlib.sha256(text).hexdigest(), len(text)),)
 
     async def listing(self, package: Package, version: str) -> Listing:
-        self._world.ask("registry")
+        await self._world.ask("registry")
         place = (package.distribution, version)
         return Listing(self._world.published.get(place, {}), yanked=place in self._world.yanked, owner="somebody")
 
     async def is_installable(self, package: Package, version: str) -> bool:
-        self._world.ask("index")
+        await self._world.ask("index")
         return (package.distribution, version) in self._world.published and not self._world.propagation
 
     def publish_commands(self, package: Package, files: Sequence[Path]) -> tuple[Argv, ...]:
         return (("toy", "publish", *(file.name for file in files)),)
 
     async def publish(self, package: Package, files: Sequence[Path], *, log: Path) -> None:
-        self._world.ask(f"publish {package.name}")
-        place = (package.distribution, (files[0].parent / "VERSION").read_text())
+        await self._world.ask(f"publish {package.name}")
+        place = (package.distribution, files[0].stem.rpartition("-")[2])
         content = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-        if self._world.published.get(place, content) != content:
-            raise Refused("taken by other bytes")
+        if place in self._world.yanked or self._world.published.get(place, content) != content:
+            raise Refused(f"{package.name} {place[1]} is taken")
         missing = [n for n in self._world.requires.get(package.name, ()) if not self._is_live(n)]
         if missing:
             self._world.impossible.append(f"{package.name} before {missing}")
@@ -252,7 +264,7 @@ class ToyEcosystem:
 
         if place not in self._world.published:
             self._world.effect("publish", package.name, place[1], apply=apply)
-        self._world.ask(f"answer of publish {package.name}")
+        await self._world.ask(f"answer of publish {package.name}")
 
     def _is_live(self, name: str) -> bool:
         return any(name == published for published, _ in self._world.published)
@@ -261,11 +273,15 @@ class ToyEcosystem:
         return (("toy", "lock", *(pin.distribution for pin in pins)),)
 
     async def refresh_lock(self, worktree: Path, pins: Sequence[Pin], *, log: Path) -> None:
-        self._world.ask("index")
+        await self._world.ask("index")
         lines = (worktree / self.manifest).read_text().splitlines()
         for pin in pins:
             if (pin.distribution, pin.version) not in self._world.published:
                 self._world.impossible.append(f"a consumer before {pin.distribution} {pin.version}")
+        if self._world.stuck_locks:  # the resolver exits 0 and moves nothing (L13)
+            self._world.stuck_locks -= 1
+            (worktree / self.lock).touch()
+            return
         (worktree / self.lock).write_text("\n".join(sorted(line for line in lines if "==" in line)) + "\n")
 
 
@@ -286,11 +302,11 @@ class ToyStrategy:
     async def observe(self, app: App, target: Target, commit: Sha) -> Observation:
         if app.name in self._world.blind:
             return Blind("it cannot say what it runs")
-        self._world.ask(f"platform {app.name}")
+        await self._world.ask(f"platform {app.name}")
         return Already({"verified": True}) if self._world.running.get(app.name) == commit else NotYet()
 
     async def deploy(self, app: App, target: Target, commit: Sha, *, log: Path) -> Facts:
-        self._world.ask(f"deploy {app.name}")
+        await self._world.ask(f"deploy {app.name}")
         hub = self._world.hub
         if hub and app.name != hub and self._world.running.get(hub) != self._world.refs.get((hub, "main")):
             self._world.impossible.append(f"{app.name} before its hub")
@@ -301,19 +317,18 @@ class ToyStrategy:
             self._world.running[app.name] = commit
 
         self._world.effect("deploy", app.name, commit, apply=apply)
-        self._world.ask(f"answer of deploy {app.name}")
+        await self._world.ask(f"answer of deploy {app.name}")
         return {"verified": app.name not in self._world.blind}
 
     def run_argv(self, app: App, target: Target, command: Argv) -> Argv | None:
         return ("toy", "run", app.name, *command)
 
     async def run(self, app: App, target: Target, command: Argv, *, log: Path) -> Facts:
-        self._world.ask(f"run {app.name}")
-        if any(name not in self._world.running for name in [app.name]):
-            self._world.impossible.append(f"a command on {app.name} before it runs")
+        await self._world.ask(f"run {app.name}")
+        if self._world.running.get(app.name) != self._world.refs.get((app.name, "main")):
+            self._world.impossible.append(f"a command on {app.name} before its new code runs")
         self._world.effect("run", app.name, *command, apply=lambda: None)
-        if f"lost {app.name}" in self._world.silent:
-            raise NeedsOperator(f"{app.name} was never heard of again")
+        await self._world.ask(f"answer of run {app.name}")
         return {"exit": 0}
 
     async def rollback(self, app: App, target: Target, bad: Sha) -> tuple[str, ...]:
@@ -321,7 +336,7 @@ class ToyStrategy:
 
 
 class ToyProcesses:
-    """Gates: red for the repositories in `world.red_gates`."""
+    """Gates, whose last word is the repository: red for those in `world.red_gates`."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -340,7 +355,7 @@ class ToyProcesses:
         log: Path | None = None,
         stdin: bytes = b"",
     ) -> Finished:
-        self._world.touch(f"gate {argv}")
+        await self._world.ask(f"gate {argv[-1]}")
         return Finished(1 if argv[-1] in self._world.red_gates else 0, "", "")
 
 
@@ -351,7 +366,7 @@ class ToySmoke:
         self._world = world
 
     async def check(self, app: App) -> SealRecord:
-        self._world.touch(f"smoke {app.name}")
+        await self._world.ask(f"smoke {app.name}")
         ok = app.name not in self._world.red_sites
         status = SealStatus.GREEN if ok else SealStatus.RED
         checks = (PageCheck("/up", ok, "200" if ok else "503"),)
@@ -359,10 +374,10 @@ class ToySmoke:
 
 
 class ToyShelf:
-    """Built files in memory; a version file stands beside them, as the toy publisher wants it."""
+    """Built files in memory."""
 
-    def __init__(self, world: World, versions: Mapping[str, str]) -> None:
-        self._world, self._versions = world, versions
+    def __init__(self, world: World) -> None:
+        self._world = world
 
     def keep(self, path: Path) -> Artefact:
         text = path.read_bytes()
@@ -372,7 +387,6 @@ class ToyShelf:
 
     def lay_out(self, artefacts: Sequence[Artefact], folder: Path) -> tuple[Path, ...]:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "VERSION").write_text(self._versions[artefacts[0].filename.removesuffix(".pkg")])
         for artefact in artefacts:
             (folder / artefact.filename).write_bytes(self._world.kept[artefact.sha256])
         return tuple(folder / artefact.filename for artefact in artefacts)
@@ -417,7 +431,7 @@ class CuttableRecords:
     async def _around(self, inner: AbstractAsyncContextManager[Transaction]) -> AsyncGenerator[Transaction]:
         async with inner as tx:
             yield tx
-            self._world.touch("before commit")
+            await self._world.ask("commit")
         self._world.touch("after commit")
 
 
@@ -432,7 +446,7 @@ class _CuttableLease:
         return self._records._around(self._lease.transaction())  # pyright: ignore[reportPrivateUsage]
 
 
-def toy_ports(world: World, registry: Registry, records: Records, scratch: Path, versions: Mapping[str, str]) -> Ports:
+def toy_ports(world: World, records: Records, scratch: Path) -> Ports:
     """Everything a step may touch, all of it in `world`."""
     cuttable = CuttableRecords(records, world)
     return Ports(
@@ -443,7 +457,7 @@ def toy_ports(world: World, registry: Registry, records: Records, scratch: Path,
         processes=ToyProcesses(world),
         credentials=NoSecrets(),
         smoke=ToySmoke(world),
-        shelf=ToyShelf(world, versions),
+        shelf=ToyShelf(world),
         records=cuttable,
         fenced=cuttable.transaction,
         scratch=scratch,

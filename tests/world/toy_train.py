@@ -8,7 +8,8 @@ from pathlib import Path
 from core.board import Board
 from core.conductor import Conductor
 from core.permissions import Actor, Face, Role
-from core.ports import Ports, Records
+from core.ports import Ports
+from core.records import Records
 from core.registry import App, Package, Registry, Target
 from core.tasks import Stage, Task, TaskType, Work
 from core.train.dispatcher import Dispatcher
