@@ -1,0 +1,102 @@
+"""What a press of a button does: too old → ignored; acknowledged; then the use case, which decides (spec 6.2, 9.2).
+
+The state is in the button; who may is asked of the roles that came with the press. Losers and strangers are told so
+privately.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import discord
+
+from bot import screens
+from bot.answering import actor_of, answer, explain
+from bot.client import DiscordSettings
+from bot.layout import files_of, headlined, texts, view
+from bot.message import Act, Button, card
+from core.conductor import Answer, Conductor, PlanChanged
+from core.errors import Refused
+from core.journal import ShipState
+from core.permissions import Actor, Role, require
+
+log = logging.getLogger(__name__)
+
+ACK_SECONDS = 3.0
+
+
+class Presses:
+    """Ship, cancel, resume, and the two answers."""
+
+    def __init__(self, settings: DiscordSettings, conductor: Conductor) -> None:
+        self._settings, self._conductor = settings, conductor
+
+    async def press(self, interaction: discord.Interaction, button: Button) -> None:
+        """One press. The library only logs what leaves a button, so everything is answered here."""
+        age = (discord.utils.utcnow() - interaction.created_at).total_seconds()
+        if age > ACK_SECONDS:
+            # Discord repeats what a dead gateway missed; the person was told long ago that it failed.
+            log.warning("ignored a press %.1f s old; if that repeats, look at this machine's clock", age)
+            return
+        try:
+            await interaction.response.defer()
+        except discord.NotFound:
+            return
+        try:
+            await self._act(interaction, button, actor_of(interaction, self._settings.roles))
+        except Exception as error:  # the person who pressed must hear of it
+            await explain(interaction, error)
+
+    async def _act(self, interaction: discord.Interaction, button: Button, actor: Actor) -> None:
+        match button.act:
+            case Act.SHIP:
+                await self._ship(interaction, button, actor)
+            case Act.CANCEL:
+                await self._cancel(interaction, button, actor)
+            case Act.RESUME:
+                await self._resume(interaction, button, actor, None)
+            case Act.HAPPENED | Act.AGAIN:
+                await self._resume(interaction, button, actor, Answer(button.act is Act.HAPPENED))
+
+    async def _ship(self, interaction: discord.Interaction, button: Button, actor: Actor) -> None:
+        """The projector shows at once that it was confirmed: the thread hangs on this very message."""
+        message = interaction.message
+        assert message
+        try:
+            await self._conductor.ship(actor, button.release, button.mark, f"discord:{message.channel.id}:{message.id}")
+        except PlanChanged as changed:
+            await _retold(interaction, screens.outdated())
+            await explain(interaction, changed)
+            offer = await self._conductor.offer(actor, button.release)
+            await answer(interaction, screens.plan(offer.proposal, offer.expires_at))
+
+    async def _cancel(self, interaction: discord.Interaction, button: Button, actor: Actor) -> None:
+        """On a running ship: stop it while that is possible. On a plan: decline it."""
+        seen = (await self._conductor.status(button.release)).progress
+        if seen and seen.state is ShipState.RUNNING:
+            await self._conductor.cancel(actor, button.release)
+        else:
+            require(actor, Role.OPERATOR, "decline a plan")
+            await _retold(interaction, screens.declined(actor.mention))
+
+    async def _resume(
+        self, interaction: discord.Interaction, button: Button, actor: Actor, given: Answer | None
+    ) -> None:
+        seen = (await self._conductor.status(button.release)).progress
+        if seen and str(seen.attempt) != button.mark:
+            why = f"it was made for attempt {button.mark}, the ship is at {seen.attempt}"
+            raise Refused("this button is of an earlier report", why, "use the buttons of the newest one")
+        resumed = await self._conductor.resume(actor, button.release, given)
+        await _retold(interaction, screens.resumed(button.label, actor.mention, resumed.attempt))
+
+
+async def _retold(interaction: discord.Interaction, words: str) -> None:
+    """The card that was pressed: its title, what became of it, the rest as it was, and no buttons."""
+    message = interaction.message
+    assert message
+    shown = {
+        "components": [component.to_dict() for component in message.components],
+        "attachments": [{"filename": file.filename} for file in message.attachments],
+    }
+    title = next(texts(shown["components"]), "").partition("\n")[0]
+    await interaction.edit_original_response(view=view(headlined(shown, card(f"{title}\n{words}")), files_of(shown)))

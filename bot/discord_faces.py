@@ -1,0 +1,82 @@
+"""Everything of Discord, run together: the connection with its commands and buttons, and the projector beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from bot.buttons import Presses
+from bot.client import Connection, DiscordSettings, Patience, StationClient
+from bot.posts import Pace, Posts
+from bot.projector import Projector
+from bot.release_commands import release_commands
+from bot.task_commands import TaskCommands
+from core.board import Board
+from core.conductor import Conductor
+from core.deliveries import Deliveries
+from core.records import Records
+
+FLUSH_SECONDS = 10
+
+
+class StationBot:
+    """The Discord face. `connection` and `projector` tell how it is doing; `ready` waits until it is checked."""
+
+    def __init__(
+        self,
+        settings: DiscordSettings,
+        conductor: Conductor,
+        board: Board,
+        records: Records,
+        deliveries: Deliveries,
+        *,
+        pace: Pace | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        presses = Presses(settings, conductor)
+
+        def make() -> StationClient:
+            commands = [
+                *release_commands(settings, conductor, board),
+                TaskCommands(settings, board, conductor.registry),
+            ]
+            return StationClient(settings, records, commands, presses.press)
+
+        pace = pace or Pace()
+        self.connection = Connection(settings.token, make, patience)
+        self.projector = Projector(
+            records,
+            deliveries,
+            Posts(self.connection.client, pace),
+            pace,
+            channel=settings.channel_id,
+            operators=f"<@&{settings.operator_role_id}>",
+        )
+
+    async def run(self) -> None:
+        """Until cancelled: then the thread gets its last words, and the client goes. Refused: see `Connection.run`."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.connection.run(), name="discord connection")
+                group.create_task(self.projector.run(), name="discord projector")
+        except ExceptionGroup as broken:
+            raise broken.exceptions[0] from broken
+        finally:
+            await self.projector.flush(FLUSH_SECONDS)
+            await self.connection.close()
+
+    async def ready(self) -> StationClient:
+        """The client, when it is connected, checked, and its commands are there."""
+        while True:
+            client = await self.connection.client()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):  # it may die before it is ready, and be followed by another
+                    await client.checked.wait()
+                    return client
+
+
+async def run_discord(
+    settings: DiscordSettings, conductor: Conductor, board: Board, records: Records, deliveries: Deliveries
+) -> None:
+    """Serve Discord until cancelled. Refused when the token is wrong; every other trouble is waited out."""
+    await StationBot(settings, conductor, board, records, deliveries).run()

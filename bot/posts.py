@@ -1,0 +1,87 @@
+"""Every REST call of the projector: with a deadline, at a pace that Discord likes, through whichever client lives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from bot.client import REST_SECONDS, StationClient
+from bot.layout import files_of, headlined, logs_of, sending, view
+from bot.message import Message
+
+Shown = Mapping[str, Any]
+"""A message as Discord tells it."""
+Got = TypeVar("Got")
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """At most `writes` in any `seconds`, over everything; `live`: seconds between two edits of a live message."""
+
+    writes: int = 4
+    seconds: float = 5
+    live: float = 1.2
+
+
+class Posts:
+    """What the projector does in Discord. Every call may raise what the library raises, and TimeoutError."""
+
+    def __init__(self, client: Callable[[], Awaitable[StationClient]], pace: Pace) -> None:
+        self._client, self._pace = client, pace
+        self._written: deque[float] = deque(maxlen=pace.writes)
+
+    async def send(self, channel: int, message: Message, nonce: str) -> int:
+        """Post it; the same nonce twice within minutes is one message. Returns its id."""
+        logs = await asyncio.to_thread(logs_of, message)
+        client = await self._turn()
+        place = client.get_partial_messageable(channel)
+        return (await _soon(place.send(**sending(message, logs), nonce=nonce))).id
+
+    async def edit(self, channel: int, number: int, message: Message) -> None:
+        """Show something else in a card of ours."""
+        client = await self._turn()
+        await _soon(client.get_partial_messageable(channel).get_partial_message(number).edit(view=view(message)))
+
+    async def rehead(self, channel: int, number: int, headline: Message) -> None:
+        """Replace the headline and the buttons of a card of ours; its other blocks and files stay."""
+        shown = await self.shown(channel, number)
+        client = await self._turn()
+        card = view(headlined(shown, headline), files_of(shown))
+        await _soon(client.get_partial_messageable(channel).get_partial_message(number).edit(view=card))
+
+    async def pin(self, channel: int, number: int) -> None:
+        """Pin it; pinning twice is no mistake."""
+        client = await self._turn()
+        await _soon(client.http.pin_message(channel, number))
+
+    async def open_thread(self, channel: int, number: int, name: str) -> None:
+        """Hang a thread on a message; it gets the message's id."""
+        client = await self._turn()
+        await _soon(client.http.start_thread_with_message(channel, number, name=name, auto_archive_duration=1440))
+
+    async def shown(self, channel: int, number: int) -> Shown:
+        """One message."""
+        client = await self._client()
+        return cast(Shown, await _soon(client.http.get_message(channel, number)))
+
+    async def own_after(self, channel: int, number: int) -> list[Shown]:
+        """What we ourselves said in a channel after a message, oldest first; at most a hundred."""
+        client = await self._client()
+        found = cast(list[Shown], await _soon(client.http.logs_from(channel, 100, after=number)))
+        return [one for one in reversed(found) if int(one["author"]["id"]) == client.application_id]
+
+    async def _turn(self) -> StationClient:
+        """The client, when one more write is in the pace."""
+        client = await self._client()
+        now = asyncio.get_running_loop().time
+        if len(self._written) == self._pace.writes:
+            await asyncio.sleep(self._written[0] + self._pace.seconds - now())
+        self._written.append(now())
+        return client
+
+
+async def _soon(call: Awaitable[Got]) -> Got:
+    return await asyncio.wait_for(call, REST_SECONDS)

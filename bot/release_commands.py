@@ -1,0 +1,137 @@
+"""`/release …`, `/deployments`, `/repos`: parse, call the use case, show the screen. Slow ones defer first."""
+
+from __future__ import annotations
+
+import discord
+from discord import app_commands
+
+from bot import answers, screens
+from bot.answering import actor_of, answer
+from bot.client import Command, DiscordSettings
+from bot.completion import Choices, fitting
+from bot.words_for_discord import plain
+from core.board import Board
+from core.conductor import Answer, Conductor
+from core.notes import decoded
+from core.permissions import Actor
+from core.tasks import Stage
+
+Said = app_commands.Choice[str]
+_NEWEST = 1000
+
+
+def release_commands(settings: DiscordSettings, conductor: Conductor, board: Board) -> list[Command]:
+    """The commands of the train, new for every client."""
+
+    @app_commands.command(description="What every app got last")
+    async def deployments(interaction: discord.Interaction) -> None:
+        await answer(interaction, answers.deployments(await conductor.deployments()), ephemeral=True)
+
+    @app_commands.command(description="Every registered repository and how it reaches production")
+    async def repos(interaction: discord.Interaction) -> None:
+        await answer(interaction, answers.repositories(conductor.registry), ephemeral=True)
+
+    return [ReleaseCommands(settings, conductor, board), deployments, repos]
+
+
+class ReleaseCommands(app_commands.Group, name="release", description="The release train", guild_only=True):
+    """The group; whatever changes the world is answered in public, looks and refusals privately."""
+
+    def __init__(self, settings: DiscordSettings, conductor: Conductor, board: Board) -> None:
+        super().__init__()
+        self._settings, self._conductor, self._board = settings, conductor, board
+
+    @app_commands.command(description="Open a train, with its first tasks aboard")
+    @app_commands.describe(name="a-z, 0-9 and -", tasks="slugs of reviewed tasks, with spaces between them")
+    async def open(self, interaction: discord.Interaction, name: str, tasks: str = "") -> None:
+        opened = await self._conductor.open(self._actor(interaction), name, tasks.split())
+        words = f"{plain(opened.slug)} is open with {len(opened.members)} task(s) aboard"
+        await answer(interaction, answers.done(words, "`/release add`, then `/release freeze`"))
+
+    @app_commands.command(description="Attach a reviewed task to the train")
+    async def add(self, interaction: discord.Interaction, task: str) -> None:
+        changed = await self._conductor.add(self._actor(interaction), task)
+        words = f"{plain(task)} rides {plain(changed.slug)}, with {len(changed.members) - 1} other(s)"
+        await answer(interaction, answers.done(words, "`/release freeze`"))
+
+    @app_commands.command(description="Take a task off the train; the rest ride on")
+    async def eject(self, interaction: discord.Interaction, task: str) -> None:
+        changed = await self._conductor.eject(self._actor(interaction), task)
+        words = f"{plain(task)} no longer rides {plain(changed.slug)}; {len(changed.members)} ride on"
+        await answer(interaction, answers.done(words))
+
+    @app_commands.command(description="Record the commits and bytes that production will get")
+    async def freeze(self, interaction: discord.Interaction, release: str | None = None) -> None:
+        await interaction.response.defer(thinking=True)
+        frozen = await self._conductor.freeze(self._actor(interaction), release)
+        await answer(interaction, answers.frozen(frozen))
+
+    @app_commands.command(description="What a ship would do now; changes nothing")
+    async def plan(self, interaction: discord.Interaction, release: str | None = None) -> None:
+        await interaction.response.defer(thinking=True)
+        await answer(interaction, screens.plan(await self._conductor.plan(release)))
+
+    @app_commands.command(description="Show the plan with the button that ships the train to production")
+    async def ship(self, interaction: discord.Interaction, release: str | None = None) -> None:
+        await interaction.response.defer(thinking=True)
+        offer = await self._conductor.offer(self._actor(interaction), release)
+        await answer(interaction, screens.plan(offer.proposal, offer.expires_at))
+
+    @app_commands.command(description="The train, its members, and how far its ship is")
+    async def status(self, interaction: discord.Interaction, release: str | None = None) -> None:
+        await answer(interaction, answers.status(await self._conductor.status(release)), ephemeral=True)
+
+    @app_commands.command(description="Go on with a ship that stopped or asked")
+    @app_commands.describe(said="what you found out, when it asked whether something happened")
+    @app_commands.choices(said=[Said(name="it happened", value="happened"), Said(name="run it again", value="again")])
+    @app_commands.rename(said="answer")
+    async def resume(
+        self, interaction: discord.Interaction, release: str | None = None, said: Said | None = None
+    ) -> None:
+        given = Answer(said.value == "happened") if said else None
+        ship = await self._conductor.resume(self._actor(interaction), release, given)
+        await answer(interaction, answers.done(f"{plain(ship.release)} goes on, attempt {ship.attempt}"))
+
+    @app_commands.command(description="Stop a ship before its point of no return")
+    async def cancel(self, interaction: discord.Interaction, release: str | None = None) -> None:
+        ship = await self._conductor.cancel(self._actor(interaction), release)
+        await answer(interaction, answers.done(f"the ship of {plain(ship.release)} is cancelled"))
+
+    @app_commands.command(description="Give the train up; its tasks are reviewed again")
+    async def abandon(self, interaction: discord.Interaction, release: str | None = None) -> None:
+        left = await self._conductor.abandon(self._actor(interaction), release)
+        words = f"{plain(left.slug)} is abandoned; {len(left.members)} task(s) are back at reviewed"
+        await answer(interaction, answers.done(words))
+
+    @app_commands.command(description="Post the notes of a shipped release again")
+    async def notes(self, interaction: discord.Interaction, release: str | None = None) -> None:
+        found = await self._conductor.notes(release)
+        for message in screens.notes(decoded(found.notes)):
+            await answer(interaction, message)
+
+    @freeze.autocomplete("release")
+    @plan.autocomplete("release")
+    @ship.autocomplete("release")
+    @status.autocomplete("release")
+    @resume.autocomplete("release")
+    @cancel.autocomplete("release")
+    @abandon.autocomplete("release")
+    @notes.autocomplete("release")
+    async def _releases(self, interaction: discord.Interaction, typed: str) -> Choices:
+        found = await self._conductor.releases(limit=_NEWEST)
+        return fitting(typed, [(one.slug, f"{one.slug} — {one.state}") for one in found])
+
+    @add.autocomplete("task")
+    async def _reviewed(self, interaction: discord.Interaction, typed: str) -> Choices:
+        return await self._tasks(Stage.REVIEWED, typed)
+
+    @eject.autocomplete("task")
+    async def _aboard(self, interaction: discord.Interaction, typed: str) -> Choices:
+        return await self._tasks(Stage.ASSEMBLED, typed)
+
+    async def _tasks(self, stage: Stage, typed: str) -> Choices:
+        found = await self._board.list(stage, _NEWEST)
+        return fitting(typed, [(one.slug, f"{one.slug} — {one.title}") for one in found.tasks])
+
+    def _actor(self, interaction: discord.Interaction) -> Actor:
+        return actor_of(interaction, self._settings.roles)

@@ -1,0 +1,354 @@
+"""What the bot says of a ship: the plan to confirm, the board, finished steps, reports, questions, seals, notes. Pure.
+
+Glyph and word always say the same (never by colour alone); foreign text goes through `bot.words_for_discord`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from bot.console import proposal as proposal_lines
+from bot.message import Act, Button, Card, Colour, Message, card, pages
+from bot.words_for_discord import ago, clock, code, day, fence, listed, plain
+from core.errors import Reason
+from core.events import Event, EventKind
+from core.journal import SealRecord, SealStatus, ShipState
+from core.notes import AppNote, ReleaseNotes
+from core.train.plan import Phase, Plan
+from core.train.progress import Progress, StepState, StepStatus
+from core.train.proposal import Outlook, Preview, Proposal
+from core.words import lasting, short
+
+MARKS = {
+    StepState.WAITING: "⬜",
+    StepState.RUNNING: "⏳",
+    StepState.DONE: "✅",
+    StepState.ALREADY: "⏭️",
+    StepState.WARNED: "⚠️",
+    StepState.FAILED: "❌",
+    StepState.UNKNOWN: "❓",
+}
+SEAL_WORDS = {SealStatus.GREEN: "🟢 passed", SealStatus.RED: "🔴 FAILED", SealStatus.UNSEALED: "⚪ not sealed"}
+FINISHED = (StepState.DONE, StepState.ALREADY, StepState.WARNED)
+_STATES = {
+    ShipState.RUNNING: ("🚂 Shipping", Colour.BUSY),
+    ShipState.STOPPED: ("❌ Stopped", Colour.BAD),
+    ShipState.ASKING: ("❓ Waiting for an answer", Colour.WARNING),
+    ShipState.CANCELLED: ("🛑 Cancelled", Colour.PLAIN),
+    ShipState.FINISHED: ("✅ Shipped", Colour.GOOD),
+}
+_RESTING = "A hub that is new beside a satellite that rolled itself back is an accepted resting state."
+
+# ── before a ship ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def plan(proposal: Proposal, expires_at: datetime | None = None) -> Message:
+    """The plan; with `expires_at` and no problems it can be confirmed. What does not fit goes along as a file."""
+    name, digest = plain(proposal.release, 48), proposal.digest
+    steps, skipped = len(proposal.previews), sum(p.outlook is Outlook.SKIP for p in proposal.previews)
+    body = _whole_plan(proposal)
+    is_folded = len(body) > 2600 or len(proposal.problems) > 8
+    headline = [f"## 🚂 Ship plan · {name}", f"{steps} steps, {skipped} already live · plan {code(digest)}"]
+    buttons: list[Button] = []
+    if proposal.problems:
+        headline.append(f"**⛔ Cannot ship**, for {len(proposal.problems)} reason(s)")
+    elif expires_at:
+        headline.append(f"One confirmation ships the whole train to production. Expires {ago(expires_at)}.")
+        buttons = [
+            Button("Ship it", Act.SHIP, proposal.release, digest, danger=True),
+            Button("Cancel", Act.CANCEL, proposal.release, digest),
+        ]
+    return card(
+        "\n".join(headline),
+        listed(_reasons(proposal.problems), 2400),
+        _folded_plan(proposal) if is_folded else body,
+        colour=Colour.BAD if proposal.problems else Colour.BUSY,
+        buttons=buttons,
+        attached=("plan.txt", "\n".join(proposal_lines(proposal))) if is_folded else None,
+    )
+
+
+def declined(by: str) -> str:
+    """Under the title of a plan on which somebody pressed Cancel."""
+    return f"**✋ Declined** by {by}. Nothing was started; `/release ship` shows a new plan."
+
+
+def outdated() -> str:
+    """Under the title of a plan that is not what the world is like any more."""
+    return "**⌛ Out of date**: the plan has changed; the new one is below."
+
+
+def resumed(label: str, by: str, attempt: int) -> str:
+    """Under the title of a report whose button was pressed."""
+    return f"**▶️ {plain(label, 40)}** — {by}, attempt {attempt}"
+
+
+# ── during a ship ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def root(progress: Progress, by: str) -> Message:
+    """The headline of the message in the channel, as the ship stands; the plan stays below it."""
+    title, colour = _STATES[progress.state]
+    lines = [
+        f"## {title} · {plain(progress.release, 48)}",
+        f"Confirmed by {by} · {day(progress.confirmed_at)}",
+    ]
+    if progress.ended_at:
+        lines.append(f"Ended {day(progress.ended_at)}, {_count(progress)} · live: {_joined(progress.live, 600)}")
+    return card("\n".join(lines), colour=colour)
+
+
+def titles(found: Plan) -> str:
+    """The steps of a plan by name, for a ship that was confirmed where nobody saw it here."""
+    rows = [_phase_row(number, phase) for number, phase in enumerate(found.phases, 1)]
+    return listed(rows, 2600)
+
+
+def board(progress: Progress, tail: Sequence[str], at: datetime, mark: str) -> Message:
+    """The one live message: a bar, finished phases folded, what runs with the end of its log."""
+    title, colour = _STATES[progress.state]
+    done, total = len(progress.of(*FINISHED)), len(progress.steps)
+    bar = "▰" * (10 * done // max(total, 1))
+    since = f"started {ago(progress.confirmed_at)}"
+    head = f"## {title} · {plain(progress.release, 48)}\n{bar:▱<10} {_count(progress)} · {since} · updated {clock(at)}"
+    phases = [list(steps) for _, steps in itertools.groupby(progress.steps, lambda step: step.phase)]
+    rows = [row for steps in phases for row in _phase(steps)]
+    buttons = [Button("Cancel ship", Act.CANCEL, progress.release, mark)]
+    is_running = progress.state is ShipState.RUNNING
+    return card(head, listed(rows, 2200), fence(tail), colour=colour, buttons=buttons if is_running else ())
+
+
+def finished_step(event: Event) -> str:
+    """One line of the thread: how a step ended, or what somebody did with the ship; blank for other events."""
+    seconds, reasons = event.facts.get("seconds"), event.facts.get("reasons")
+    title = plain(str(event.facts.get("title", "")), 120)
+    took = f" · {lasting(float(seconds))}" if isinstance(seconds, int | float) else ""
+    why = f" — {plain('; '.join(reasons), 500)}" if isinstance(reasons, list) else ""
+    sha = f" → {code(short(str(event.facts['sha'])))}" if event.facts.get("sha") else ""
+    actor, attempt = plain(event.actor, 60), event.facts.get("attempt")
+    match event.kind:
+        case EventKind.STEP_DONE:
+            return f"✅ {title}{sha}{took}"
+        case EventKind.STEP_ADOPTED:
+            return f"⏭️ {title}{sha} — already so"
+        case EventKind.STEP_WARNED:
+            return f"⚠️ {title} — warning{why}"
+        case EventKind.STEP_FAILED:
+            return f"❌ {title} — failed{took}{why}"
+        case EventKind.STEP_UNKNOWN:
+            return f"❓ {title} — nobody can tell{why}"
+        case EventKind.SHIP_RESUMED:
+            return f"▶️ Resumed by {actor}, attempt {attempt}. What is there already is recognised, not repeated."
+        case EventKind.SHIP_CANCELLED:
+            return f"🛑 Cancelled by {actor}, before the point of no return. The release stays assembled."
+        case EventKind.SHIP_FINISHED:
+            return "🏁 Shipped: everything is done and recorded."
+        case _:
+            return ""
+
+
+def failure(
+    progress: Progress, failed: Sequence[Event], tails: Mapping[str, Sequence[str]], calls: Sequence[str]
+) -> Message:
+    """The report of a partial ship (spec 6.8). `tails`: end of the log by step; those in `calls` are rung for."""
+    names = _joined([event.step.partition(":")[2] or event.step for event in failed], 100)
+    what = [
+        f"{finished_step(event)}\n{fence(tails.get(event.step, ()), limit=900 // len(failed[:3]))}"
+        for event in failed[:3]
+    ]
+    more = [f"… and {len(failed) - 3} more failed steps: see the lines above"] if len(failed) > 3 else []
+    waiting = [f"⏹️ {plain(step.title, 100)}" for step in progress.of(StepState.WAITING)]
+    live = [f"{number}. ✅ {plain(words, 100)}" for number, words in enumerate(progress.live, 1)]
+    return card(
+        f"## ❌ Ship stopped at {names} · {plain(progress.release, 48)}\n{' '.join(calls)}",
+        "\n".join(["**What failed**", *what, *more]),
+        "**Already live in production, in order**\n" + (listed(live, 700) or "nothing"),
+        "**Not started**\n" + (listed(waiting, 500) or "nothing"),
+        f"{_RESTING}\n**What to do:** mend the cause, then press *Resume ship* or type "
+        f"`/release resume release:{progress.release}` (shell: `stationmaster release resume {progress.release}`).",
+        colour=Colour.BAD,
+        buttons=[Button("Resume ship", Act.RESUME, progress.release, str(progress.attempt), danger=True)],
+        calls=calls,
+        logs=[str(event.facts.get("log", "")) for event in failed],
+    )
+
+
+def question(progress: Progress, asked: Sequence[Event], calls: Sequence[str]) -> Message:
+    """Nobody can tell whether a step happened: an operator must look, then say so."""
+    name, mark = progress.release, str(progress.attempt)
+    return card(
+        f"## ❓ Did this happen? · {plain(name, 48)}\n{' '.join(calls)}",
+        listed([finished_step(event) for event in asked], 2000),
+        "Look yourself, then press one of the two. *It happened* goes on behind it; *Run it again* runs it once more.\n"
+        f"Shell: `stationmaster release resume {name} --answer happened` or `--answer again`.",
+        colour=Colour.WARNING,
+        buttons=[
+            Button("It happened", Act.HAPPENED, name, mark),
+            Button("Run it again", Act.AGAIN, name, mark, danger=True),
+        ],
+        calls=calls,
+        logs=[str(event.facts.get("log", "")) for event in asked],
+    )
+
+
+def settled_stop(event: Event, failed: Sequence[Event]) -> Message:
+    """A stop that is history by the time it is told: the ship was taken up again since."""
+    rows = [finished_step(one) for one in failed]
+    return card(
+        f"## ⏸️ Stopped for a while, attempt {event.facts.get('attempt')}\nIt went on since.", listed(rows, 2400)
+    )
+
+
+# ── after it ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def seals(found: Sequence[SealRecord]) -> Message:
+    """Seals that are no reason for alarm, in one message."""
+    rows = [
+        f"{SEAL_WORDS[one.status]} · **{plain(one.app, 48)}** — {plain(one.summary, 160)} · {day(one.checked_at)}"
+        for one in found
+    ]
+    word = "passed" if all(one.status is SealStatus.GREEN for one in found) else "not sealed"
+    glyph = SEAL_WORDS[SealStatus.GREEN if word == "passed" else SealStatus.UNSEALED].split()[0]
+    checks = _checks(found[0]) if len(found) == 1 else ""
+    return card(f"## {glyph} Production smoke seal: {word}", listed(rows, 3000), checks, colour=Colour.GOOD)
+
+
+def red_seal(seal: SealRecord, calls: Sequence[str]) -> Message:
+    """The alarm, with the commands that undo the deploy and are valid now (spec 8.4)."""
+    commands = [code(command, 300) for command in seal.rollback]
+    advice = "To roll back, run one of:\n" + listed(commands, 900) if commands else "No way back is known for this app."
+    return card(
+        f"## 🔴 Production smoke seal: FAILED · {plain(seal.app, 48)}\n{' '.join(calls)}",
+        f"{plain(seal.summary, 300)} · {day(seal.checked_at)}",
+        _checks(seal),
+        f"Nothing was rolled back. {advice}",
+        colour=Colour.BAD,
+        calls=calls,
+    )
+
+
+def notes(found: ReleaseNotes) -> list[Message]:
+    """The release notes: content for notifications and search, a card per app."""
+    head = [
+        f"# 🚀 {plain(found.release, 48)} is in production",
+        f"Confirmed by {plain(found.confirmed_by, 60)} · {day(found.shipped_at)} · took {lasting(found.seconds)}",
+        listed(_seal_rows(found.apps), 500),
+        listed([f"⚠️ {plain(warning, 200)}" for warning in found.warnings], 600),
+    ]
+    packages = [
+        f"💎 {plain(one.name, 60)} {plain(one.version, 30)} {code(short(one.sha))}"
+        + (" (was live already)" if one.already_live else "")
+        for one in found.packages
+    ]
+    cards = [Card("Packages", listed(packages, 3000), Colour.GOOD)] if packages else []
+    return pages("\n".join(filter(None, head)), [*cards, *(_app_card(one, found) for one in found.apps)])
+
+
+# ── how ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _whole_plan(proposal: Proposal) -> str:
+    """Every step with its outlook and the exact commands, in order; the line after which there is no way back."""
+    if proposal.plan is None:
+        return ""
+    previews, rows = {preview.step: preview for preview in proposal.previews}, list[str]()
+    for number, phase in enumerate(proposal.plan.phases, 1):
+        rows += _no_return(proposal.plan, phase)
+        rows.append(f"**{number}. {plain(phase.name, 60)}**")
+        for preview in (previews[step.id] for lane in phase.lanes for step in lane.steps):
+            rows.append(f"• {plain(preview.title, 120)}{_outlook(preview)}")
+            rows += [f"-# {code(shlex.join(argv), 400)}" for argv in preview.commands]
+    return "\n".join(rows)
+
+
+def _folded_plan(proposal: Proposal) -> str:
+    """A line per phase; the file that goes along has everything."""
+    if proposal.plan is None:
+        return ""
+    skipped, rows = {p.step for p in proposal.previews if p.outlook is Outlook.SKIP}, list[str]()
+    for number, phase in enumerate(proposal.plan.phases, 1):
+        live = sum(step.id in skipped for lane in phase.lanes for step in lane.steps)
+        rows += _no_return(proposal.plan, phase)
+        rows.append(_phase_row(number, phase) + (f" — ⏭️ {live} already live" if live else ""))
+    return listed([*rows, "Every step and command is in plan.txt."], 2600)
+
+
+def _phase_row(number: int, phase: Phase) -> str:
+    steps = [step.title for lane in phase.lanes for step in lane.steps]
+    return f"**{number}. {plain(phase.name, 60)}** ({len(steps)}): {_joined(steps, 160)}"
+
+
+def _no_return(found: Plan, phase: Phase) -> list[str]:
+    is_here = phase == found.point_of_no_return
+    return ["━━ **Point of no return**: until here the ship can be cancelled ━━"] if is_here else []
+
+
+def _outlook(preview: Preview) -> str:
+    live = "live" if preview.step.startswith(("publish:", "tag:", "advance:", "deploy:")) else "so"
+    detail = f": {plain(preview.detail, 120)}" if preview.detail else ""
+    match preview.outlook:
+        case Outlook.SKIP:
+            return f" — ⏭️ already {live}"
+        case Outlook.ASK:
+            return f" — ❓ cannot tell{detail}"
+        case Outlook.REFUSED:
+            return " — ⛔ refused"
+        case Outlook.RUN:
+            return f" — {detail[2:]}" if detail else ""
+
+
+def _reasons(reasons: Sequence[Reason]) -> Iterator[str]:
+    for number, reason in enumerate(reasons, 1):
+        why = f" — {plain(reason.why, 200)}" if reason.why else ""
+        yield f"{number}. **{plain(reason.what, 200)}**{why}" + (
+            f"\n   → {plain(reason.next, 150)}" if reason.next else ""
+        )
+
+
+def _phase(steps: Sequence[StepStatus]) -> Iterator[str]:
+    """A phase: one line when nothing of it runs; else its steps, those that are over or not begun folded."""
+    name, done = plain(steps[0].phase, 60), [step for step in steps if step.state in FINISHED]
+    if len(done) == len(steps):
+        yield f"✅ {name} — {len(steps)} done"
+        return
+    if all(step.state is StepState.WAITING for step in steps):
+        yield f"⬜ {name} — {len(steps)} waiting"
+        return
+    yield f"**{name}** — {len(done)} of {len(steps)} done"
+    for step in steps:
+        if step.state not in (*FINISHED, StepState.WAITING) or len(steps) <= 6:
+            since = f" · since {ago(step.started_at)}" if step.state is StepState.RUNNING and step.started_at else ""
+            yield f"{MARKS[step.state]} {plain(step.title, 100)} — {step.state}{since}"
+
+
+def _count(progress: Progress) -> str:
+    done, running = len(progress.of(*FINISHED)), len(progress.of(StepState.RUNNING))
+    return f"{done}/{len(progress.steps)} steps done" + (f", {running} running" if running else "")
+
+
+def _joined(words: Iterable[str], limit: int) -> str:
+    return plain(", ".join(words) or "nothing", limit)
+
+
+def _checks(seal: SealRecord) -> str:
+    rows = [f"{'✅' if c.ok else '❌'} {plain(c.name, 80)} — {plain(c.detail, 160)}" for c in seal.checks]
+    return listed(rows, 1200)
+
+
+def _seal_rows(apps: Sequence[AppNote]) -> Iterator[str]:
+    glyphs = {status.value: words for status, words in SEAL_WORDS.items()}
+    for one in apps:
+        status, _, summary = one.seal.partition(": ")
+        yield f"{glyphs.get(status, '⚪ not sealed')} · {plain(one.name, 48)} — {plain(summary or one.seal, 120)}"
+
+
+def _app_card(one: AppNote, found: ReleaseNotes) -> Card:
+    how = ("deployed and verified" if one.verified else "deployed, not verified") if one.deployed else "not deployed"
+    tasks = [
+        f"• {plain(task.title, 160)} ({plain(task.slug, 48)})" for task in found.tasks if one.name in task.repositories
+    ]
+    return Card(plain(one.name, 60), f"{code(short(one.sha))} {how}\n" + listed(tasks, 3000), Colour.GOOD)
