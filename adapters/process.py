@@ -1,13 +1,12 @@
 """The one door to child processes: argv lists only, own group, deadline, allow-listed environment, masked output.
 
-A child dies with us where the kernel can see to it, and its whole group dies at the deadline (L06).
+A child dies with its whole group: at the deadline (L06), and when we are gone (`adapters/last_will.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import codecs
-import ctypes
 import logging
 import os
 import shutil
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from adapters.credentials import Secrets
+from adapters.last_will import dying_with_us
 from core.errors import StepFailed, Unreachable
 from core.ports import Finished
 from core.registry import Argv
@@ -28,8 +28,6 @@ ALLOWED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CER
 _KEPT = 64 * 1024  # characters of each stream that are kept for classifying; the log has everything
 _LAST_WORDS_SECONDS = 2.0  # for what a child left behind when it ended, before it is killed
 _DYING_SECONDS = 1.0  # between the kill and the end of every pipe
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _logger = logging.getLogger(__name__)
 
 
@@ -81,12 +79,12 @@ class ChildProcesses:
                     env={**self._env, **(env or {}), **known},
                     stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
                     start_new_session=True,
-                    preexec_fn=_die_with_parent if _libc else None,
                 )
             except OSError as error:
                 raise _not_started(argv, cwd, error) from error
-            self.on_spawn(argv)
-            exit_code = await _follow(child, transport, argv, timeout_seconds, stdin)
+            with dying_with_us(transport.get_pid()):
+                self.on_spawn(argv)
+                exit_code = await _follow(child, transport, argv, timeout_seconds, stdin)
         return Finished(exit_code, child.out.text, child.err.text)
 
 
@@ -179,8 +177,3 @@ def _not_started(argv: Argv, cwd: Path | None, error: OSError) -> Unreachable:
     if isinstance(error, FileNotFoundError):
         return Unreachable(f"{argv[0]} cannot be run", str(error), f"install {argv[0]} where stationmaster runs")
     return Unreachable(f"{argv[0]} cannot be run", str(error), f"see that {argv[0]} is a program that may be run")
-
-
-def _die_with_parent() -> None:
-    assert _libc
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

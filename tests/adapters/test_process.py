@@ -204,20 +204,33 @@ from pathlib import Path
 from adapters.credentials import Secrets
 from adapters.process import ChildProcesses
 asyncio.run(ChildProcesses(Path(sys.argv[1]), Secrets({}), os.environ).run(
-    ("sh", "-c", "echo $$; exec sleep 600"), log=Path(sys.argv[2])))
+    ("sh", "-c", "sleep 600 & echo $$ $!; exec sleep 600"), log=Path(sys.argv[2])))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
-async def test_a_child_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells who lives")
+async def test_a_child_and_its_children_die_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with subprocess.Popen(python(PARENT, str(tmp_path), str(log)), start_new_session=True) as parent:
         async with asyncio.timeout(20):
             while not (log.exists() and log.read_text()):
                 await asyncio.sleep(0.02)
-        assert is_alive(int(log.read_text()))
+        child, grandchild = map(int, log.read_text().split())
+        assert is_alive(child) and is_alive(grandchild)
         parent.kill()
-    await until_gone(int(log.read_text()))
+    await until_gone(child)
+    await until_gone(grandchild)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells who lives")
+async def test_whoever_kills_the_shell_that_waits_for_our_end_stops_no_train(tmp_path: Path) -> None:
+    await door(tmp_path).run(("true",))
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    shells = [int(pid) for pid in children if b"living=" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert len(shells) == 1
+    os.kill(shells[0], signal.SIGKILL)
+    await until_gone(shells[0])
+    assert (await door(tmp_path).run(("true",))).exit_code == 0
 
 
 def test_secrets_are_never_shown() -> None:
