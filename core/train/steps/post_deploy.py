@@ -36,7 +36,8 @@ class PostDeploy(Step, frozen=True, tag="post-deploy"):
         return self.app.prod_deploy
 
     def needs(self, ports: Ports) -> Needs:
-        return Needs(credentials=self._strategy(ports).needs(self.app, self.target).credentials)
+        needs = self._strategy(ports).needs(self.app, self.target)
+        return Needs(credentials=needs.credentials, tools=needs.tools)
 
     def commands(self, ports: Ports, results: Results) -> tuple[Argv, ...]:
         argv = self._strategy(ports).run_argv(self.app, self.target, self.command)
