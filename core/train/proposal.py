@@ -17,7 +17,8 @@ from core.registry import Argv, Registry
 from core.releases import Release
 from core.tasks import Task
 from core.train.plan import Lane, Plan, plan_problems, ship_plan
-from core.train.steps import AnyStep
+from core.train.step import drift
+from core.train.steps import Advance, AnyStep
 
 
 class Outlook(StrEnum):
@@ -100,7 +101,7 @@ async def _look(
                 outlook = Outlook.SKIP
                 looked.results[step.id] = facts
             case NotYet(detail):
-                pass
+                problems += await _drift(step, ports)
             case CannotTell(why):
                 problems.append(Reason(f"cannot tell whether to {step.title}", why, "try again in a minute"))
                 outlook = Outlook.ASK
@@ -130,6 +131,14 @@ def _blind_outlook(entry: Entry | None, why: str) -> tuple[Outlook, str]:
             return Outlook.ASK, f"it was started and never heard of again; {why}"
         case EntryState.FAILED | None:
             return Outlook.RUN, ""
+
+
+async def _drift(step: AnyStep, ports: Ports) -> list[Reason]:
+    """Before anything moves, the release branch is where the freeze saw it (spec 6.1); a re-pin looks by itself."""
+    if not isinstance(step, Advance) or step.commit.repinned_by:
+        return []
+    head = await ports.repositories.branch_head(step.repository, step.repository.release_branch)
+    return [drift(step.repository, head, step.commit.frozen)] if head != step.commit.frozen else []
 
 
 async def _missing(step: AnyStep, ports: Ports) -> list[Reason]:

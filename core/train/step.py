@@ -12,9 +12,11 @@ from typing import ClassVar
 
 import msgspec
 
+from core.errors import Reason
 from core.observations import Facts, Observation
 from core.ports import Needs, Ports
 from core.registry import App, Argv, Package, Sha
+from core.words import short
 
 Results = Mapping[str, Facts]
 
@@ -37,6 +39,16 @@ class Commit(msgspec.Struct, frozen=True):
         sha = self.sha(results)
         assert sha, f"{self.repinned_by} has no result yet"
         return sha
+
+
+def drift(repository: Package | App, head: Sha | None, frozen: Sha) -> Reason:
+    """Why a release branch that is not where the freeze saw it must not ship."""
+    where = f"is {short(head)}" if head else "is gone"
+    return Reason(
+        f"{repository.name} has drifted since the freeze",
+        f"origin's {repository.release_branch} {where}, frozen was {short(frozen)}",
+        "prepare again: release freeze",
+    )
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):

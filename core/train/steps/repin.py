@@ -10,8 +10,7 @@ from core.errors import Refused, StepFailed, Unreachable
 from core.observations import Already, Facts, NotYet, Observation
 from core.ports import Ecosystem, Needs, Pin, Ports
 from core.registry import App, Argv, Sha
-from core.train.step import Results, Step
-from core.words import short
+from core.train.step import Results, Step, drift
 
 
 class Repin(Step, frozen=True, tag="repin"):
@@ -47,12 +46,7 @@ class Repin(Step, frozen=True, tag="repin"):
             return NotYet()
         if head and await self._is_ours(ports, head):
             return Already({"sha": head})
-        where = f"is {short(head)}" if head else "is gone"
-        raise Refused(
-            f"{self.app.name} has drifted since the freeze",
-            f"origin's {self.app.release_branch} {where}, frozen was {short(self.frozen)}",
-            "prepare again: release freeze",
-        )
+        raise Refused(drift(self.app, head, self.frozen))
 
     async def perform(self, ports: Ports, results: Results) -> Facts:
         files: dict[str, bytes] = {}
