@@ -89,11 +89,14 @@ class Conductor:
             return await self._attach(tx, actor, release, task)
 
     async def eject(self, actor: Actor, task: str, slug: str | None = None) -> Release:
-        """Take one member off; the rest ride on (spec 3.4)."""
+        """Take one member off; the rest ride on (spec 3.4). Refused while another member depends on it (spec 2.1)."""
         require(actor, Role.OPERATOR, "eject tasks")
         async with self._ports.records.transaction() as tx:
             release = await self._resting(tx, slug)
             changed = eject(release, task)
+            if needing := [one.slug for one in await _members(tx, changed) if task in one.depends_on]:
+                why = f"{', '.join(needing)} ships with it or after it"
+                raise Refused(f"{release.slug} cannot go without {task}", why, f"release eject {needing[0]} first")
             await self._move_by_train(tx, actor, task, Stage.REVIEWED, TrainMove.RETURN, None)
             await tx.update_release(release, changed)
             await tx.append_event(_event(EventKind.TASK_EJECTED, release, actor, self._ports.clock.now(), task=task))
@@ -106,13 +109,13 @@ class Conductor:
         async with records.lease(f"{actor.name} (freeze)") as lease:
             async with records.reading() as tx:
                 release = await self._resting(tx, slug)
-                if release.state is not ReleaseState.ASSEMBLING or not release.members:
-                    assemble(release, (), self._ports.clock.now())
+                assemble(release, (), self._ports.clock.now())  # what is refused is refused before the builds
                 tasks = await _members(tx, release)
             frozen = await freeze(tasks, self.registry, self._ports)
             now = self._ports.clock.now()
             changed = assemble(release, frozen, now)
             async with lease.transaction() as tx:
+                await self._resting(tx, release.slug)  # a ship may have been confirmed meanwhile
                 await tx.update_release(release, changed)
                 await tx.append_event(_event(EventKind.RELEASE_FROZEN, changed, actor, now, repositories=len(frozen)))
         return changed

@@ -90,9 +90,8 @@ def eject(release: Release, task: str) -> Release:
 
 
 def assemble(release: Release, frozen: tuple[Frozen, ...], at: datetime) -> Release:
-    """The release with its freeze recorded. A blank SHA is an error, never a value (L20)."""
-    if release.state is not ReleaseState.ASSEMBLING:
-        raise Refused(f"{release.slug} is {release.state}", "only an assembling release is frozen", _next(release))
+    """The release with its freeze recorded, anew when it had one. A blank SHA is an error, never a value (L20)."""
+    _require_active(release, "be frozen")
     if not release.members:
         raise Refused(f"{release.slug} has no members", "there is nothing to ship", "release add TASK")
     if blank := [one.repository for one in frozen if not one.sha]:
