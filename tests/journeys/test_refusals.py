@@ -1,0 +1,192 @@
+"""Reasons not to start, with everything real: all of them at once, nothing has moved, and what they advise works."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from core.errors import Refused
+from core.journal import ShipState
+from core.releases import Release, ReleaseState
+from core.train.proposal import Proposal
+from tests.world.stations import HUB, NEW, OLIVE, RELEASE, Depot, Journey
+
+TAKEN = "coin_core-1.1.0-py3-none-any.whl"
+
+
+def said(proposal: Proposal) -> list[str]:
+    """What is wrong, without why and next."""
+    return [reason.what for reason in proposal.problems]
+
+
+async def require_nothing_moved(journey: Journey, *effects: str) -> Release:
+    """No ship was begun, and the world is as it was; `effects` are those that the test itself had."""
+    status = await journey.station.conductor.status(RELEASE)
+    assert status.progress is None
+    assert status.release.state is ReleaseState.ASSEMBLED
+    assert [kind for kind, _ in journey.effects if kind != "platform.boot"] == list(effects)
+    return status.release
+
+
+async def require_refused(journey: Journey, proposal: Proposal) -> None:
+    """There is no way to start a ship with this plan."""
+    with pytest.raises(Refused):
+        await journey.station.conductor.ship(OLIVE, RELEASE, proposal.digest, "test")
+
+
+async def freeze_and_ship(journey: Journey) -> None:
+    """What a refusal advises, after its cause is gone."""
+    await journey.station.conductor.freeze(OLIVE)
+    assert (await journey.ship()).state is ShipState.FINISHED
+    await journey.require_shipped_once()
+
+
+async def test_every_branch_that_moved_after_the_freeze_is_a_reason_and_a_new_freeze_ships(hub: Journey):
+    for name in ("coin-core", "treasury"):
+        await hub.push(name, "release", {"NEWS": "more work\n"})
+    proposal = await hub.proposal()
+    assert set(said(proposal)) == {f"{name} has drifted since the freeze" for name in ("coin-core", "treasury")}
+    assert {reason.next for reason in proposal.problems} == {"prepare again: release freeze"}
+    await require_refused(hub, proposal)
+    await require_nothing_moved(hub)
+    await freeze_and_ship(hub)
+
+
+async def test_a_main_with_work_that_the_train_lacks_is_a_reason_and_merging_it_ships(train: Journey):
+    for name in ("coin-core", "treasury", "kiosk"):
+        await train.push(name, "main", {"NEWS": "a hotfix\n"})
+    proposal = await train.proposal()
+    assert set(said(proposal)) == {f"main of {name} has diverged" for name in ("coin-core", "treasury", "kiosk")}
+    await require_nothing_moved(train)
+    with pytest.raises(Refused) as refused:
+        await train.station.conductor.freeze(OLIVE)
+    assert len(refused.value.reasons) == 3
+    for name in ("coin-core", "treasury", "kiosk"):
+        await train.git(name, "checkout", "--quiet", "release")
+        await train.git(name, "merge", "--quiet", "main")
+        await train.git(name, "push", "--quiet", "origin", "release")
+    await train.station.conductor.freeze(OLIVE)
+    assert not (await train.proposal()).problems
+
+
+async def test_missing_credentials_and_programs_are_named_with_every_step_that_needs_them(train: Journey):
+    bare = {name: text for name, text in train.environ.items() if name not in ("UV_PUBLISH_TOKEN", "HEROKU_API_KEY")}
+    bare["PATH"] = bare["PATH"].removeprefix(str(train.world.platform.bin))
+    await train.reopen(bare)
+    proposal = await train.proposal()
+    found = {(reason.what, reason.why) for reason in proposal.problems}
+    token, key, tool = "UV_PUBLISH_TOKEN is not set", "HEROKU_API_KEY is not set", "heroku is not installed"
+    assert found == {
+        (token, "needed to publish coin-core 1.1.0"),
+        (token, "needed to publish coin-ledger 1.1.0"),
+        *((what, f"needed to deploy {app}") for what in (key, tool) for app in ("treasury", "wallet")),
+        *((what, "needed to post-deploy of gold-seats on treasury") for what in (key, tool)),
+    }
+    await require_refused(train, proposal)
+    await require_nothing_moved(train)
+    await train.reopen()
+    assert not (await train.proposal()).problems
+
+
+async def test_an_index_that_does_not_answer_is_cannot_tell_and_nothing_is_started(packages: Journey):
+    await packages.world.index.stop()
+    proposal = await packages.proposal()
+    assert len(proposal.problems) == 2
+    assert all("does not answer" in what for what in said(proposal))
+    await require_refused(packages, proposal)
+    await require_nothing_moved(packages)
+    await packages.world.index.start()
+    assert (await packages.ship()).state is ShipState.FINISHED
+    await packages.require_shipped_once()
+
+
+async def test_a_number_that_holds_other_bytes_is_refused_and_says_whose_they_are(packages: Journey):
+    await packages.upload("coin-core", TAKEN, b"not ours", author="Mallory")
+    proposal = await packages.proposal()
+    assert said(proposal) == ["coin-core 1.1.0 is taken by other bytes"]
+    assert "Mallory's" in proposal.problems[0].why
+    await require_refused(packages, proposal)
+    await require_nothing_moved(packages, "index.published")
+    await bump(packages)
+    await packages.station.conductor.freeze(OLIVE)
+    assert (await packages.ship()).state is ShipState.FINISHED
+    published = [one["filename"] for one in packages.of("index.published", version="1.1.1")]
+    assert len(published) == len(set(published)) == 4
+    packages.require_possible()
+
+
+async def test_a_number_that_was_yanked_is_refused_although_the_bytes_are_ours(packages: Journey):
+    release = await require_nothing_moved(packages)
+    [artefact, *_] = next(one for one in release.frozen if one.repository == "coin-core").artefacts
+    [path] = packages.station.ports.shelf.lay_out([artefact], packages.world.folder / "ours")
+    await packages.upload("coin-core", path.name, path.read_bytes())
+    packages.world.index.yank("coin-core", NEW, "broken")
+    proposal = await packages.proposal()
+    assert said(proposal) == ["coin-core 1.1.0 was yanked"]
+    assert proposal.problems[0].next == "bump the version, then release freeze"
+    await require_nothing_moved(packages, "index.published", "index.yanked")
+
+
+async def test_a_tag_without_its_version_is_a_number_that_is_spent(packages: Journey):
+    await packages.git("coin-core", "push", "--quiet", "origin", "release:refs/tags/v1.1.0")
+    assert said(await packages.proposal()) == ["coin-core 1.1.0 was yanked or taken"]
+    await require_nothing_moved(packages)
+
+
+async def test_a_number_that_is_taken_after_the_confirmation_stops_before_the_push(packages: Journey):
+    ship = await packages.confirm()
+    await packages.upload("coin-core", TAKEN, b"not ours", author="Mallory")
+    assert (await packages.drive(ship)).state is ShipState.STOPPED
+    report = await packages.report()
+    assert "coin-core 1.1.0 is taken by other bytes" in report
+    assert "Mallory's" in report
+    assert "live already" not in report
+    assert len(packages.of("index.published")) == 1
+
+
+async def test_a_world_that_moved_between_the_plan_and_the_button_shows_the_new_plan(packages: Journey):
+    shown = await packages.proposal()
+    await packages.push("coin-core", "release", {"NEWS": "more work\n"})
+    await require_refused(packages, shown)
+    await require_nothing_moved(packages)
+
+
+async def test_a_command_and_a_script_that_cannot_be_found_are_refused_together(depot: Depot):
+    async with depot.journey(()) as journey:
+        for name, path in (("treasury", "bin/test"), ("kiosk", "bin/deploy")):
+            await journey.push(name, "release", {"NEWS": "cleaned up\n"})
+            await journey.git(name, "rm", "--quiet", path)
+            await journey.git(name, "commit", "--quiet", "--amend", "--message", "Clean up")
+            await journey.git(name, "push", "--quiet", "--force", "origin", "release")
+        await journey.assemble([*HUB, "kiosk-hours"])
+        proposal = await journey.proposal()
+        assert said(proposal) == [
+            "treasury has no bin/test at the commit that ships",
+            "kiosk has no bin/deploy at the commit that ships",
+        ]
+        await require_nothing_moved(journey)
+
+
+async def test_what_another_member_depends_on_is_not_ejected(hub: Journey):
+    with pytest.raises(Refused, match="release eject gold-seats first"):
+        await hub.station.conductor.eject(OLIVE, "coin-fees")
+    await require_nothing_moved(hub)
+
+
+async def test_a_consumer_on_a_branch_of_a_package_that_does_not_ride_is_refused(depot: Depot):
+    async with depot.journey(()) as journey:
+        await journey.review("gold-trim", shape="ui", repositories=["treasury"])
+        await journey.assemble(["gold-trim"])
+        expected = [f"treasury takes {name} from a branch" for name in ("coin-core", "coin-ledger")]
+        assert said(await journey.proposal()) == expected
+        await require_nothing_moved(journey)
+
+
+async def bump(journey: Journey, names: Sequence[str] = ("coin-core", "coin-ledger")) -> None:
+    """Give the packages the next number."""
+    for name in names:
+        await journey.git(name, "checkout", "--quiet", "release")
+        manifest = journey.world.folder / "checkouts" / name / "pyproject.toml"
+        text = manifest.read_text().replace('version = "1.1.0"', 'version = "1.1.1"')
+        await journey.push(name, "release", {"pyproject.toml": text})
