@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from adapters.checkup import Finding, Probe, check_environment
 from adapters.config import Settings, config_folder, load
+from adapters.database.deliveries import DatabaseDeliveries
 from adapters.database.records import Database
 from adapters.deploys import STRATEGIES
 from adapters.ecosystems.pypi import PyPI
@@ -23,6 +24,7 @@ from adapters.smoke import HttpSmoke
 from adapters.web import Web
 from core.board import Board
 from core.conductor import Conductor
+from core.deliveries import Deliveries
 from core.errors import Refused
 from core.ports import Ports
 from core.records import Records
@@ -47,6 +49,7 @@ class Station:
 
     settings: Settings
     database: Database
+    deliveries: Deliveries
     ports: Ports
     conductor: Conductor
     board: Board
@@ -133,6 +136,7 @@ async def opened(
         yield Station(
             settings=settings,
             database=database,
+            deliveries=DatabaseDeliveries(database),
             ports=ports,
             conductor=Conductor(settings.registry, ports),
             board=Board(settings.registry, settings.tiers, ports),

@@ -1,1 +1,56 @@
-"""The bot's process: the Discord client, the projector and the dispatcher, side by side, until it is stopped."""
+"""The bot's process: the Discord face and the dispatcher side by side until somebody stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+
+from bot.bootstrap import Station
+from bot.client import DiscordSettings
+from bot.demo.discord.redirect import redirect_client
+from bot.discord_faces import StationBot
+from core.errors import Refused
+from core.permissions import Role
+
+
+async def serve(station: Station) -> None:
+    """Until SIGTERM or SIGINT: then the thread gets its last words; a ship that runs is taken over at the next start.
+
+    Refused when there is no token, or Discord does not know it.
+    """
+    loop, serving = asyncio.get_running_loop(), asyncio.current_task()
+    assert serving
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, serving.cancel)
+    with suppress(asyncio.CancelledError):
+        await run_beside(station, discord_bot(station))
+
+
+async def run_beside(station: Station, bot: StationBot) -> None:
+    """The Discord face and the dispatcher, until cancelled or refused."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(bot.run(), name="discord")
+            group.create_task(station.dispatcher.run_forever(), name="dispatcher")
+    except ExceptionGroup as broken:
+        raise broken.exceptions[0] from broken
+
+
+def discord_bot(station: Station) -> StationBot:
+    """The Discord face of `station`; Refused without a token."""
+    said = station.settings.bot
+    if not station.settings.secrets.has(said.token_env):
+        next_ = f"export {said.token_env}=… with the token of your bot; the command line works without it"
+        raise Refused(f"{said.token_env} is not set", "it holds the bot's token", next_)
+    if said.discord_api:
+        redirect_client(said.discord_api)
+    settings = DiscordSettings(
+        token=station.settings.secrets.reveal(said.token_env),
+        guild_id=said.guild_id,
+        channel_id=said.channel_id,
+        operator_role_id=said.role_ids[Role.OPERATOR],
+        agent_role_id=said.role_ids[Role.AGENT],
+        reviewer_role_id=said.role_ids[Role.REVIEWER],
+    )
+    return StationBot(settings, station.conductor, station.board, station.ports.records, station.deliveries)

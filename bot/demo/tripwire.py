@@ -38,6 +38,10 @@ class Tripwire:
             os.fsync(file.fileno())
         os.kill(os.getpid(), signal.SIGKILL)
 
+    def on_spawn(self) -> None:
+        """A child has just been started."""
+        self.reach("inside")
+
     def around(self, records: Records) -> Records:
         """`records`, with a wire at every write of the journal."""
         return _WiredRecords(records, self)

@@ -68,7 +68,7 @@ def _interaction(guild: Guild, payload: Payload) -> Payload:
         **_place(guild, payload["channel_id"]),
         "interaction": payload["id"],
         "person": payload["member"]["user"]["global_name"],
-        "kind": _INTERACTIONS[payload["type"]],
+        "how": _INTERACTIONS[payload["type"]],
         "what": " ".join(map(str, words)),
     }
 
