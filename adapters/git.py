@@ -89,16 +89,18 @@ class MirrorRepositories:
             await self._having(repository, theirs)
         except Unreachable:
             return Relation.UNKNOWN
-        ask = ("git", "merge-base", "--is-ancestor")
-        below = await self._mirrors.run(mirror, (*ask, ours, theirs))
-        above = await self._mirrors.run(mirror, (*ask, theirs, ours))
-        answers = {
-            (0, 0): Relation.EQUAL,
-            (0, 1): Relation.BEHIND,
-            (1, 0): Relation.AHEAD,
-            (1, 1): Relation.DIVERGED,
-        }
-        return answers.get((below.exit_code, above.exit_code), Relation.UNKNOWN)
+        if ours == theirs:
+            return Relation.EQUAL
+        only = ("git", "rev-list", "--left-right", "--count", f"{ours}...{theirs}")
+        match (await self._mirrors.run(mirror, only)).stdout.split():
+            case [_, "0"]:
+                return Relation.AHEAD
+            case ["0", _]:
+                return Relation.BEHIND
+            case [_, _]:
+                return Relation.DIVERGED
+            case _:
+                return Relation.UNKNOWN
 
     async def read(self, repository: Repository, commit: Sha, path: str) -> bytes | None:
         """See `core.ports.Repositories`."""
@@ -111,9 +113,7 @@ class MirrorRepositories:
     async def changed_paths(self, repository: Repository, old: Sha, new: Sha) -> frozenset[str]:
         """Paths that differ between two commits; a renamed file counts under both names."""
         await self._having(repository, new)
-        return await self._look(
-            repository, old, lambda at: frozenset(path for d in at.diff(new) for path in (d.a_path, d.b_path) if path)
-        )
+        return await self._look(repository, old, lambda at: _changed(at, new))
 
     async def commit_epoch(self, repository: Repository, commit: Sha) -> int:
         """See `core.ports.Repositories`."""
@@ -128,9 +128,11 @@ class MirrorRepositories:
     async def derive(self, repository: Repository, parent: Sha, files: Mapping[str, bytes], message: str) -> Sha:
         """See `core.ports.Repositories`. Dated one second after its parent; a file that was there keeps its mode."""
         mirror, git = await self._having(repository, parent), self._mirrors.git
-        modes = await self._look(repository, parent, lambda at: {path: _mode(at.tree, path) for path in files})
+        modes, epoch = await self._look(
+            repository, parent, lambda at: ({path: _mode(at.tree, path) for path in files}, at.committed_date)
+        )
         index = mirror / f"index-{secrets.token_hex(4)}"
-        env = {"GIT_INDEX_FILE": str(index), **_signature(await self.commit_epoch(repository, parent) + 1)}
+        env = {"GIT_INDEX_FILE": str(index), **_signature(epoch + 1)}
         entries = [
             f"{modes[path]} {await git(mirror, 'hash-object', '-w', '--stdin', stdin=text)}\t{path}\0"
             for path, text in files.items()
@@ -143,8 +145,13 @@ class MirrorRepositories:
             index.unlink(missing_ok=True)
         made = Sha(await git(mirror, "commit-tree", tree, "-p", parent, "-F", "-", env=env, stdin=message.encode()))
         # git drops an impossible path with exit code 0, and lets a file take the place of a folder.
-        wrong = set(await self.changed_paths(repository, parent, made)) - files.keys()
-        wrong |= {path for path, text in files.items() if await self.read(repository, made, path) != text}
+        wrong = await self._look(
+            repository,
+            made,
+            lambda at: (
+                _changed(at, parent) - files.keys() | {p for p, text in files.items() if _blob(at.tree, p) != text}
+            ),
+        )
         if wrong:
             why = f"git would not write just these files: {', '.join(sorted(wrong))}"
             raise StepFailed(f"no commit was made for {repository.name}", why, "mend the paths in the configuration")
@@ -153,11 +160,6 @@ class MirrorRepositories:
     async def push(self, repository: Repository, commit: Sha, branch: str, *, expected: Sha | None) -> None:
         """See `core.ports.Repositories`. The lease only repeats what the ancestor check proved: never a force."""
         mirror, ref = await self._having(repository, commit), _ref("heads", branch)
-        found = await self.branch_head(repository, branch)
-        if found == commit:
-            return
-        if found != expected:
-            raise await self._moved(repository, branch, commit, expected, found)
         if expected and await self.relation(repository, commit, expected) is not Relation.AHEAD:
             why = f"{commit} does not contain {expected}, where the branch is"
             raise StepFailed(f"{branch} of {repository.name} was not pushed", why, _ADVICE[Relation.DIVERGED])
@@ -165,7 +167,8 @@ class MirrorRepositories:
         report = await self._report(mirror, argv, ref, timeout_seconds=self._network_seconds)
         found = await self.branch_head(repository, branch)
         # Also when somebody built upon it in the meantime, it did arrive.
-        if found and await self.relation(repository, found, commit) in (Relation.EQUAL, Relation.AHEAD):
+        arrived = (Relation.EQUAL,) if report.status == "rejected" else (Relation.EQUAL, Relation.AHEAD)
+        if found and await self.relation(repository, found, commit) in arrived:
             return
         if found != expected:
             raise await self._moved(repository, branch, commit, expected, found)
@@ -199,14 +202,15 @@ class MirrorRepositories:
         if not re.fullmatch("[0-9a-f]{40}", commit):
             raise Refused(f"{commit!r} is no commit", "40 hexadecimal digits name one", "give the full id")
         mirror = await self._mirrors.mirror(repository.name)
-        present = ("git", "cat-file", "-e", f"{commit}^{{commit}}")
-        if (await self._mirrors.run(mirror, present)).exit_code:
+        known, present = self._mirrors.known[mirror], ("git", "cat-file", "-e", f"{commit}^{{commit}}")
+        if commit not in known and (await self._mirrors.run(mirror, present)).exit_code:
             async with self._mirrors.alone(mirror):
                 if (await self._mirrors.run(mirror, present)).exit_code:
                     # A ref named after its commit never moves and never clashes, and tells origin what we have.
                     options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options")
                     refspec = f"{commit}:refs/kept/{commit}"
                     await self._ask(repository, mirror, ("fetch", *options, _plain(repository.url), refspec))
+        known.add(commit)
         return mirror
 
     async def _remote_refs(
@@ -313,6 +317,10 @@ def _look(mirror: Path, commit: Sha, look: Callable[[Commit], _T]) -> _T:
     except (GitError, ODBError, ValueError, OSError) as error:
         why, next_ = str(error), f"remove {mirror}, then resume: it is made again"
         raise StepFailed(f"{commit} cannot be read in {mirror.name}", why, next_) from error
+
+
+def _changed(at: Commit, other: Sha) -> frozenset[str]:
+    return frozenset(path for diff in at.diff(other) for path in (diff.a_path, diff.b_path) if path)
 
 
 def _blob(tree: Tree, path: str) -> bytes | None:

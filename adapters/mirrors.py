@@ -56,7 +56,8 @@ class Mirrors:
         self._mirrors, self._worktrees = folder / "mirrors", folder / "worktrees"
         self._own = self._worktrees / f"{os.getpid()}-{secrets.token_hex(4)}"
         self._locks: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._ready: set[Path] = set()
+        self.known: dict[Path, set[str]] = {}
+        """The commits that were seen in each mirror that is ready; nothing is ever pruned there."""
 
     async def run(self, mirror: Path, argv: Argv, **how: Unpack[How]) -> Finished:
         """Run a git command line in `mirror` to its end, whatever that is."""
@@ -74,11 +75,11 @@ class Mirrors:
     async def mirror(self, name: str) -> Path:
         """The bare mirror of the repository `name`, sound and free of what dead processes left in it."""
         mirror = self._mirrors / f"{quote(name, safe='')}.git"
-        if mirror not in self._ready or not mirror.is_dir():
+        if mirror not in self.known or not mirror.is_dir():
             await self._claim_worktrees()
             async with self.alone(mirror):
                 await self._restore(mirror)
-            self._ready.add(mirror)
+            self.known[mirror] = set()
         return mirror
 
     @asynccontextmanager
