@@ -177,8 +177,6 @@ class MirrorRepositories:
     async def push_tag(self, repository: Repository, tag: str, commit: Sha) -> None:
         """See `core.ports.Repositories`. The same tag of the same commit is the same object anywhere."""
         mirror, ref = await self._having(repository, commit), _ref("tags", tag)
-        if await self._is_tagged(repository, tag, commit):
-            return
         epoch = await self.commit_epoch(repository, commit)
         text = f"object {commit}\ntype commit\ntag {tag}\ntagger {_WHO} {epoch} +0000\n\n{tag}\n"
         made = await self._mirrors.git(mirror, "mktag", stdin=text.encode())

@@ -67,6 +67,7 @@ class Database:
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self._times = lease_times
         self._turn = asyncio.Lock()
+        self._newest_event = 0
         self._appended = asyncio.Event()
 
     async def open(self) -> None:
@@ -95,7 +96,8 @@ class Database:
             yield rows
             if rows.broken:
                 raise rows.broken
-        if rows.appended_events:
+        if rows.newest_event:
+            self._newest_event = rows.newest_event
             self._appended.set()
             self._appended = asyncio.Event()
 
@@ -136,6 +138,8 @@ class Database:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_seconds
         while True:
+            if self._newest_event > after:
+                return True
             appended = self._appended
             async with self.reading() as rows:
                 if await rows.events(after=after, limit=1):

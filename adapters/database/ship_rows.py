@@ -17,11 +17,12 @@ from core.registry import Argv, Sha
 class ShipRows(Connected):
     """The part of a transaction that is about ships; see `core.ports.Transaction`."""
 
-    appended_events = False
+    newest_event = 0
+    """The number of the last event that this transaction appended."""
 
     async def append_event(self, event: Event) -> Event:
-        self.appended_events = True
-        return msgspec.structs.replace(event, id=await self._insert(events, event))
+        self.newest_event = await self._insert(events, event)
+        return msgspec.structs.replace(event, id=self.newest_event)
 
     async def events(self, *, after: int = 0, release: str | None = None, limit: int = 500) -> list[Event]:
         wanted = select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
