@@ -20,9 +20,9 @@ import click
 
 from bot.bootstrap import Station, opened
 from bot.console import one_line
+from bot.demo.discord.messages import walk
 from bot.demo.discord.people import Person
 from bot.demo.discord.protocol import LOADING, Payload
-from bot.demo.discord.messages import walk
 from bot.demo.narrator import Narrator
 from bot.demo.transcript import Transcript
 from bot.demo.tripwire import VARIABLE, Tripwire
@@ -33,6 +33,7 @@ from core.errors import Refused, StepFailed
 from core.journal import ShipState
 from core.releases import ReleaseState
 from core.tasks import Stage
+from core.train.progress import Progress
 from core.words import nearest
 
 RELEASE = "first-train"
@@ -113,15 +114,15 @@ class Story:
     async def ship(self) -> int:
         """The operator ships, resumes and answers until the train is shipped; exit code 0 then."""
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            while (progress := (await self.station.conductor.status(RELEASE)).progress) is None or (
-                progress.state is not ShipState.FINISHED
-            ):
+            attempt = 0
+            while (progress := await self._progress()) is None or progress.state is not ShipState.FINISHED:
                 if progress is None:
                     await self._confirm()
                 elif progress.state is not ShipState.RUNNING:
+                    attempt = progress.attempt
                     await self._until_told()
                     await self._press(Act.RESUME if progress.state is ShipState.STOPPED else self._answer())
-                await self._until_it_rests()
+                await self._until_it_rests(attempt + 1)
             await self._until_told()
         await self.show_what_is_live()
         return 0
@@ -192,13 +193,13 @@ class Story:
         ]
         return max(found, key=lambda one: int(one[0]), default=None)
 
-    async def _until_it_rests(self) -> None:
-        """Until the ship was started and does not run any more."""
+    async def _progress(self) -> Progress | None:
+        return (await self.station.conductor.status(RELEASE)).progress
+
+    async def _until_it_rests(self, attempt: int) -> None:
+        """Until that attempt, or a later one, has been made and does not run any more."""
         seen = 0
-        while True:
-            progress = (await self.station.conductor.status(RELEASE)).progress
-            if progress and progress.state is not ShipState.RUNNING:
-                return
+        while (now := await self._progress()) is None or now.attempt < attempt or now.state is ShipState.RUNNING:
             await self.station.conductor.wait_for_events(seen, 0.25)
             seen = max([seen, *(event.id for event in await self.station.conductor.events(RELEASE, seen))])
 

@@ -28,6 +28,7 @@ APPS = ("treasury", "wallet", "kiosk")
 HUB = "treasury"
 PAGE = Path(__file__).parent / "page"
 _SECRETS = {"DISCORD_TOKEN": "", "UV_PUBLISH_TOKEN": "demo-upload-token", "HEROKU_API_KEY": "demo-platform-key"}
+_WAITS = {"install_poll_seconds": 0.1, "backoff_seconds": 0.2, "install_seconds": 20, "seal_seconds": 2}
 
 
 class Ports(msgspec.Struct):
@@ -183,7 +184,7 @@ class DemoWorld:
                     "role_ids": {role: ids[role] for role in ("operator", "agent", "reviewer")},
                     "discord_api": self.discord.base_url,
                 },
-                "train": {"waits": {"install_poll_seconds": 0.1, "backoff_seconds": 0.2, "install_seconds": 20}},
+                "train": {"waits": _WAITS},
             },
             "devops_test_suites": {"suites": {app: {"pages": pages, "removed": ["/devops"]} for app in APPS}},
             "feature_shapes": {"shapes": {"ui": ["unit", "e2e"], "library": ["unit"], "script": ["integration"]}},
