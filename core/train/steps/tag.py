@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import Refused
+from core.errors import Refused, StepFailed, Trouble
 from core.observations import Already, Facts, NotYet, Observation
 from core.ports import Ports
 from core.registry import Package, Sha
@@ -47,5 +47,11 @@ class Tag(Step, frozen=True, tag="tag"):
         )
 
     async def perform(self, ports: Ports, results: Results) -> Facts:
-        await ports.repositories.push_tag(self.package, self.name, self.frozen)
+        try:
+            await ports.repositories.push_tag(self.package, self.name, self.frozen)
+        except Trouble as trouble:
+            # The ship goes on without it, and a ship that is done is never resumed.
+            [first, *_] = trouble.reasons
+            next_ = f"mend that, then git push {self.package.url} {self.frozen}:refs/tags/{self.name}"
+            raise StepFailed(first.what, first.why, next_) from trouble
         return {"tag": self.name}
