@@ -88,16 +88,20 @@ def report(progress: Progress) -> Iterator[str]:
     """How a ship ended: shipped; or what is live, what failed, what was not started, and how to go on (spec 6.8)."""
     if progress.state is ShipState.FINISHED:
         yield f"✓ {progress.release} is shipped"
+        yield from _warnings(progress)
         return
     if progress.state is ShipState.RUNNING:
         yield f"▸ {progress.release} is shipping, attempt {progress.attempt}, confirmed by {progress.confirmed_by}"
     else:
         yield f"✗ the ship of {progress.release} is {progress.state}"
     yield from _listed("live already, in order", progress.live)
+    if progress.is_resting:
+        yield "the hub is new beside a satellite that is not: an accepted resting state"
     yield from _listed("failed", (step.title for step in progress.of(StepState.FAILED)))
     yield from _listed("nobody can tell", (step.title for step in progress.of(StepState.UNKNOWN)))
     yield from (f"    log: {step.log}" for step in progress.of(StepState.FAILED, StepState.UNKNOWN) if step.log)
     yield from refusal(progress.reasons)
+    yield from _warnings(progress)
     yield from _listed("not started", (step.title for step in progress.of(StepState.WAITING)))
     if progress.state is ShipState.STOPPED:
         yield f"go on: stationmaster release resume {progress.release}"
@@ -211,6 +215,11 @@ def _told(event: Event) -> str:
         return f": {event.facts['status']}, {one_line(str(event.facts.get('summary', '')))}"
     sha = event.facts.get("sha")
     return f" → {short(str(sha))}" if sha else ""
+
+
+def _warnings(progress: Progress) -> Iterator[str]:
+    """What did not work and did not stop the ship either."""
+    yield from _listed("warnings", (str(why) for step in progress.of(StepState.WARNED) for why in step.reasons))
 
 
 def _listed(title: str, items: Iterable[str]) -> Iterator[str]:

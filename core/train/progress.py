@@ -42,7 +42,10 @@ class StepStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """A ship as it stands. `live`: what production has already, in order, in words (spec 6.8)."""
+    """A ship as it stands. `live`: what production has already, in order, in words (spec 6.8).
+
+    `is_resting`: the hub is new and a satellite is not, which is an accepted resting state.
+    """
 
     release: str
     state: ShipState
@@ -52,6 +55,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
     steps: tuple[StepStatus, ...]
     live: tuple[str, ...]
+    is_resting: bool
     reasons: tuple[Reason, ...]
 
     def of(self, *states: StepState) -> tuple[StepStatus, ...]:
@@ -76,6 +80,8 @@ def progress(ship: Ship, plan: Plan, entries: Mapping[str, Entry]) -> Progress:
         for lane in phase.lanes
         for step in lane.steps
     )
+    deploys = [step for step in plan.steps if isinstance(step, Deploy)]
+    live_apps = [step.app for step in deploys if _live(step, entries.get(step.key))]
     live = tuple(words for step in plan.steps if (words := _live(step, entries.get(step.key))))
     return Progress(
         release=ship.release,
@@ -86,6 +92,7 @@ def progress(ship: Ship, plan: Plan, entries: Mapping[str, Entry]) -> Progress:
         ended_at=ship.ended_at,
         steps=steps,
         live=live,
+        is_resting=any(app.hub for app in live_apps) and not all(step.app in live_apps for step in deploys),
         reasons=ship.reasons,
     )
 
