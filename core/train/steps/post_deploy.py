@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from core.errors import NeedsOperator, Refused, Trouble
 from core.observations import Blind, Facts, Observation
 from core.ports import Needs, Ports, Strategy
@@ -56,6 +58,7 @@ class PostDeploy(Step, frozen=True, tag="post-deploy"):
         try:
             facts = await self._strategy(ports).run(self.app, self.target, self.command, log=ports.log)
         except NeedsOperator:
+            await self._write_check(ports, "nobody can tell how it ended")
             raise
         except Trouble as trouble:
             await self._write_check(ports, f"failed: {trouble.reasons[0].what}")
@@ -65,7 +68,7 @@ class PostDeploy(Step, frozen=True, tag="post-deploy"):
 
     async def _write_check(self, ports: Ports, outcome: str) -> None:
         """The outcome stands in the task's checks before anything else happens (spec 7.3)."""
-        text = f"[post-deploy] {' '.join(self.command)} on {self.app.name}: {outcome}"
+        text = f"[post-deploy] {shlex.join(self.command)} on {self.app.name}: {outcome}"
         async with ports.fenced() as tx:
             await tx.add_check(self.task, text, commit=None, at=ports.clock.now(), by="engine")
 
