@@ -199,7 +199,7 @@ class Conductor:
     async def resume(self, actor: Actor, slug: str | None = None, answer: Answer | None = None) -> Ship:
         """Go on with a stopped ship: every step looks at the world again (spec 6.9).
 
-        `answer` settles the steps that nobody can tell of; Refused when there are such steps and no answer.
+        `answer` settles the steps that nobody can tell of; without one they are looked at, and asked about, again.
         """
         require(actor, Role.OPERATOR, "resume")
         now = self._ports.clock.now()
@@ -216,9 +216,8 @@ class Conductor:
                 release.state is not ReleaseState.ASSEMBLED
                 or ship_plan(release, tasks, self.registry).digest != ship.plan_digest
             ):
-                raise Refused(
-                    "the plan has changed since it was confirmed", f"{release.slug} was changed", "release ship"
-                )
+                why = f"{release.slug} or what is registered was changed"
+                raise Refused("the plan has changed since it was confirmed", why, "release ship")
             resumed = msgspec.structs.replace(
                 ship, state=ShipState.RUNNING, attempt=ship.attempt + 1, reasons=(), ended_at=None
             )
