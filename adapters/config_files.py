@@ -268,6 +268,7 @@ class WaitsEntry(Entry):
     lock_tries: Count | None = None
     backoff_seconds: Seconds | None = None
     gate_seconds: Seconds | None = None
+    seal_seconds: Seconds | None = None
 
 
 class TrainEntry(Entry):

@@ -121,7 +121,7 @@ async def opened(
         strategies={name: kind(processes, repositories, web, clock) for name, kind in STRATEGIES.items()},
         processes=processes,
         credentials=settings.secrets,
-        smoke=HttpSmoke(web, settings.suites, clock),
+        smoke=HttpSmoke(web, settings.suites, clock, settings.waits.seal_seconds),
         shelf=HashShelf(state / "artefacts"),
         records=records,
         fenced=records.transaction,

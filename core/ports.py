@@ -311,6 +311,7 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
     lock_tries: int = 6
     backoff_seconds: float = 2
     gate_seconds: float = 3600
+    seal_seconds: float = 20
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
