@@ -95,8 +95,11 @@ class GitPushHeroku:
         if _RELEASE_FAILED.search(report.stderr):
             raise StepFailed(f"the release phase of {app.name} failed", _words_of(report), _retry(options))
         seconds = options.boot_seconds
-        why = f"git says {report.status}, yet after {seconds:g} s old code serves: the release phase may have failed"
-        stale = Reason("", why, _retry(options))
+        why = f"git says {report.status}, yet after {seconds:g} s old code serves: slow to boot, or its release failed"
+        next_ = (
+            f"wait and release resume; where heroku releases --app={options.app} shows a failed one, {_retry(options)}"
+        )
+        stale = Reason("", why, next_)
         return await boot.until_serving(self._web, self._clock, app, target, commit, seconds=seconds, stale=stale)
 
     def run_argv(self, app: App, target: Target, command: Argv) -> Argv:
