@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import tomllib
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import pairwise
@@ -28,13 +29,14 @@ from core.conductor import Answer
 from core.journal import Ship
 from core.permissions import Actor, Face, Role
 from core.registry import App, Package
-from core.releases import ReleaseState
+from core.releases import Frozen, ReleaseState
 from core.tasks import Stage
 from core.train.progress import Progress, StepState
 from core.train.proposal import Proposal
 
 OLIVE = Actor("olive", frozenset(Role), Face.CLI)
 RELEASE, NEW = "r1", "1.1.0"
+RELEASE_PHASE = "release:treasury"
 SEED = "python3 manage.py seed 'gold seats'"
 TASKS: Mapping[str, Mapping[str, Any]] = {
     "coin-fees": {"shape": "library", "repositories": ["coin-core", "coin-ledger"]},
@@ -72,6 +74,7 @@ class Depot:
         """Make what was never made; then the folder is as it was kept."""
         if not self._kept.exists():
             async with self._entered() as journey:
+                await journey.add_release_phase()
                 for slug, fields in TASKS.items():
                     await journey.review(slug, **fields)
             self._keep(())
@@ -149,8 +152,15 @@ class Journey:
         path = self.world.folder / "config" / f"{file}.yml"
         content = json.loads(path.read_text())
         change(content)
-        path.write_text(json.dumps(content))
+        path.write_text(json.dumps(content, ensure_ascii=False))
         await self.reopen()
+
+    async def add_release_phase(self) -> None:
+        """From this train on the hub has one."""
+        procfile = self.world.folder / "checkouts" / "treasury" / "Procfile"
+        mark = self.world.folder / "broken" / RELEASE_PHASE
+        line = f'release: if rm "{mark}" 2>/dev/null; then echo "the seats table is locked"; exit 1; fi\n'
+        await self.push("treasury", "release", {"Procfile": procfile.read_text() + line})
 
     async def review(self, slug: str, **fields: Any) -> None:
         """A new task that went all the way to reviewed."""
@@ -190,7 +200,7 @@ class Journey:
 
     def break_once(self, step: str) -> None:
         """Let the world fail at `step`, once; see `DemoWorld.breakable`."""
-        assert step in self.world.breakable, step
+        assert step in (*self.world.breakable, RELEASE_PHASE), step
         mark = self.world.folder / "broken" / step
         mark.parent.mkdir(exist_ok=True)
         mark.touch()
@@ -203,6 +213,7 @@ class Journey:
         """Somebody commits `files` to a branch of `name` and pushes it; returns the commit."""
         work = self.world.folder / "checkouts" / name
         await self.git(name, "checkout", "--quiet", "--force", branch)
+        await self.git(name, "pull", "--quiet", "--ff-only", "origin", branch)
         for path, text in files.items():
             (work / path).write_text(text)
         await self.git(name, "add", "--all")
@@ -221,11 +232,17 @@ class Journey:
         ):
             assert answer.status == 200, await answer.text()
 
-    def hook(self, remote: str, name: str, script: str) -> None:
-        """Install a hook into the bare repository at `remote`."""
+    def hook(self, remote: str, name: str, script: str) -> str:
+        """Install a hook into the bare repository at `remote`; returns what was there before."""
         path = Path(remote) / "hooks" / name
+        before = path.read_text() if path.exists() else ""
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
+        return before
+
+    async def heroku(self, *args: str) -> None:
+        """Type a command of the platform."""
+        await _run(self.world.platform.bin / "heroku", *args, cwd=self.world.folder, env=self.environ)
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -262,22 +279,16 @@ class Journey:
 
     async def git(self, name: str, *args: str) -> str:
         """Run git in the checkout of `name`."""
-        work = self.world.folder / "checkouts" / name
         who = {f"GIT_{k}_{f}": "somebody@localhost" for k in ("AUTHOR", "COMMITTER") for f in ("NAME", "EMAIL")}
         env = {"PATH": os.environ["PATH"], "HOME": str(self.world.folder), "GIT_CONFIG_NOSYSTEM": "1", **who}
-        child = await asyncio.create_subprocess_exec(
-            "git", *args, cwd=work, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        out, err = await child.communicate()
-        assert child.returncode == 0, err.decode()
-        return out.decode()
+        return await _run("git", *args, cwd=self.world.folder / "checkouts" / name, env=env)
 
     # ── what must be true ─────────────────────────────────────────────────────────────────────────────────────────
 
-    async def require_shipped_once(self, *, runs: int = 1, tags: bool = True) -> None:
+    async def require_shipped_once(self, *, runs: int = 1, releases: int = 1, tags: bool = True) -> None:
         """Everything that rides is live, exactly once and in order, and the record says so (spec 6.3, 6.9).
 
-        `runs`: how often the post-deploy command was started, when there is one.
+        `runs`: how often the post-deploy command was started, when there is one. `releases`: how many the hub had.
         """
         status = await self.station.conductor.status(RELEASE)
         assert status.progress
@@ -291,7 +302,7 @@ class Journey:
                     await self._require_published(package, frozen.sha, [one.filename for one in frozen.artefacts], tags)
                 case App() as app:
                     apps.append(app.name)
-                    await self._require_deployed(app, frozen.sha, frozen.by_reference)
+                    await self._require_deployed(app, frozen, releases if app.hub else 1)
         self._require_order(apps)
         assert len(self.of("platform.run")) == (runs if "gold-seats" in status.release.members else 0)
         for task in status.tasks:
@@ -311,19 +322,18 @@ class Journey:
         if tags:
             assert await self.station.ports.repositories.tag_commit(package, f"v{NEW}") == sha
 
-    async def _require_deployed(self, app: App, frozen: str, pinned: Sequence[str]) -> None:
-        head = self.world.origins.head(app.name, "main")
-        assert [one["commit"] for one in self.of("platform.release", app=app.name)] == [head]
-        if not pinned:
-            assert head == frozen
+    async def _require_deployed(self, app: App, frozen: Frozen, releases: int) -> None:
+        head, repositories = self.world.origins.head(app.name, "main"), self.station.ports.repositories
+        assert [one["commit"] for one in self.of("platform.release", app=app.name)] == [head] * releases
+        if not frozen.by_reference:
+            assert head == frozen.sha
             return
         assert head == self.world.origins.head(app.name, "release")
-        repositories = self.station.ports.repositories
-        branch = await repositories.branch_head(app, "main")
-        assert branch and await repositories.parents(app, branch) == (frozen,)
-        locked = tomllib.loads((await repositories.read(app, branch, "uv.lock") or b"").decode())["package"]
+        main = await repositories.branch_head(app, "main")
+        assert main and await repositories.parents(app, main) == (frozen.sha,)
+        locked = tomllib.loads((await repositories.read(app, main, "uv.lock") or b"").decode())["package"]
         versions = {one["name"]: one["version"] for one in locked if "registry" in one["source"]}
-        assert versions == dict.fromkeys(pinned, NEW)
+        assert versions == dict.fromkeys(frozen.by_reference, NEW)
 
     def _require_order(self, apps: Sequence[str]) -> None:
         """Dependencies before dependants, packages before apps, the hub before the satellites."""
@@ -340,3 +350,10 @@ class Journey:
 
 
 _ACTS = ("index.published", "platform.release", "platform.run")
+
+
+async def _run(program: str | Path, *args: str, cwd: Path, env: Mapping[str, str]) -> str:
+    child = await asyncio.create_subprocess_exec(program, *args, cwd=cwd, env=env, stdout=PIPE, stderr=PIPE)
+    out, err = await child.communicate()
+    assert child.returncode == 0, err.decode()
+    return out.decode()
