@@ -416,8 +416,11 @@ class CuttableRecords:
         async with self._around(self._records.transaction()) as tx:
             yield tx
 
-    def reading(self) -> AbstractAsyncContextManager[Transaction]:
-        return self._records.reading()
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[Transaction]:
+        await self._world.ask("read")
+        async with self._records.reading() as tx:
+            yield tx
 
     @asynccontextmanager
     async def lease(self, holder: str) -> AsyncGenerator[Lease]:

@@ -1,25 +1,27 @@
-"""A train in the toy world: two packages (one needs the other), a hub and two satellites, ready to be opened."""
+"""Trains in the toy world. The whole one: two packages (one needs the other), a hub and two satellites."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from core.board import Board
-from core.conductor import Conductor
+from core.conductor import Answer, Conductor
+from core.journal import Ship
 from core.permissions import Actor, Face, Role
 from core.ports import Ports
 from core.records import Records
-from core.registry import App, Package, Registry, Target
+from core.registry import App, Package, Registry, Sha, Target
 from core.tasks import Stage, Task, TaskType, Work
 from core.train.dispatcher import Dispatcher
+from core.train.progress import Progress
 from tests.world.toy import World, toy_ports
 
 OLIVE = Actor("olive", frozenset({Role.OPERATOR}), Face.CLI)
 ADA = Actor("ada", frozenset({Role.AGENT}), Face.CLI)
 REX = Actor("rex", frozenset({Role.REVIEWER}), Face.CLI)
 RELEASE = "r1"
-VERSIONS = {"money": "1.1.0", "ledger": "2.0.0"}
 TARGET = Target(strategy="toy", smoke_url="http://localhost")
 
 
@@ -34,6 +36,11 @@ def registry() -> Registry:
         App(name="hub", url="x", hub=True, test_cmd=("test", "hub"), prod_deploy=TARGET),
         App(name="docs", url="x", test_cmd=("test", "docs")),
     ]
+    return registry_of(packages, apps)
+
+
+def registry_of(packages: Sequence[Package], apps: Sequence[App]) -> Registry:
+    """A registry in the order given."""
     return Registry({p.name: p for p in packages}, {a.name: a for a in apps})
 
 
@@ -46,14 +53,19 @@ FILES = {
 }
 
 
-def lay_out(world: World) -> None:
-    """Origin's branches: main, and a release branch one commit ahead of it."""
-    world.requires = {"ledger": ("money",)}
-    world.hub = "hub"
-    for name, files in FILES.items():
+def lay_out(world: World, registered: Registry | None = None, files: Mapping[str, Mapping[str, bytes]] = FILES) -> None:
+    """Origin's branches: main, which runs already, and a release branch one commit ahead of it with `files`."""
+    registered = registered or registry()
+    world.hub = next((app.name for app in registered.apps.values() if app.hub), None)
+    for name, content in files.items():
         root = world.commit({"empty": name.encode()})
         world.refs[name, "main"] = root
-        world.refs[name, "release"] = world.commit(files, root)
+        world.refs[name, "release"] = world.commit(content, root)
+        if name in registered.apps and registered.apps[name].prod_deploy:
+            world.running[name] = root
+        if name in registered.packages:
+            needs = content.get("needs.txt", b"").decode().split()
+            world.requires[name] = tuple(ours for need in needs if (ours := need.split("==")[0]) in registered.packages)
 
 
 def draft(slug: str, *repositories: str, command: str = "", depends_on: tuple[str, ...] = ()) -> Task:
@@ -75,7 +87,7 @@ class Station:
 
     def __init__(self, world: World, records: Records, scratch: Path, registered: Registry | None = None) -> None:
         self.world, self.registry = world, registered or registry()
-        self.ports: Ports = toy_ports(world, self.registry, records, scratch, VERSIONS)
+        self.ports: Ports = toy_ports(world, records, scratch)
         self.board = Board(self.registry, {"toy": ("unit",)}, self.ports)
         self.conductor = Conductor(self.registry, self.ports)
         self.dispatcher = Dispatcher(self.ports, "the test")
@@ -100,11 +112,27 @@ class Station:
         assert not offer.proposal.problems, offer.proposal.problems
         return (await self.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "test")).id
 
+    async def shipped(self) -> Ship:
+        """Offer, confirm and drive to wherever it ends."""
+        return await self.dispatcher.drive(await self.confirmed())
+
+    async def resumed(self, answer: Answer | None = None) -> Ship:
+        """Resume and drive to wherever it ends."""
+        return await self.dispatcher.drive((await self.conductor.resume(OLIVE, RELEASE, answer)).id)
+
+    async def progress(self) -> Progress:
+        """What the report of the newest ship says."""
+        found = (await self.conductor.status(RELEASE)).progress
+        assert found
+        return found
+
+    def frozen(self, name: str) -> Sha:
+        """The head of a release branch, as `prepared` froze it."""
+        return self.world.refs[name, "release"]
+
 
 WHOLE_TRAIN = (
     draft("pay", "money", "ledger"),
     draft("seats", "hub", "turf", command="rake 'seed seats'", depends_on=("pay",)),
     draft("words", "docs"),
 )
-
-__all__ = ["ADA", "OLIVE", "RELEASE", "REX", "WHOLE_TRAIN", "Station", "draft", "lay_out", "registry"]

@@ -3,140 +3,174 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 import shutil
 import tempfile
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.database.records import Database
 from core.conductor import Answer
+from core.errors import Trouble
 from core.journal import ShipState
+from core.observations import NotYet, Observation
 from core.releases import ReleaseState
-from core.tasks import Stage
+from core.tasks import Stage, Task
+from core.train import engine
 from core.train.progress import StepState
+from core.train.steps import AnyStep
+from tests.core.conftest import FAST, database_in, record_in
 from tests.world.toy import Kill, World
-from tests.world.toy_train import OLIVE, RELEASE, WHOLE_TRAIN, Station, lay_out
+from tests.world.toy_train import FILES, RELEASE, WHOLE_TRAIN, Station, draft, lay_out
 
-UNDISTURBED = 200
-"""More touches than a ship has that nobody disturbs."""
+EXAMPLES_OF_EACH_TRAIN = 100
+LIVES = 12
+"""More than enough for a train that is left alone."""
 
-# The journal is written with a flush to the disk each time; memory has no slow ones.
-FAST = "/dev/shm" if Path("/dev/shm").is_dir() else None
-
-
-@pytest.fixture(scope="module")
-def prepared() -> Iterator[Path]:
-    """A folder with the database of an assembled train; every series starts from a copy of it."""
-    folder = Path(tempfile.mkdtemp(dir=FAST))
-    asyncio.run(_prepare(folder))
-    yield folder
-    shutil.rmtree(folder)
-
-
-async def _prepare(folder: Path) -> None:
-    world = World()
-    lay_out(world)
-    database = await _opened(folder)
-    await database.upgrade()
-    await Station(world, database, folder).prepared(*WHOLE_TRAIN)
-    await database.close()
+TRAINS: dict[str, tuple[tuple[Task, ...], Mapping[str, Mapping[str, bytes]]]] = {
+    "everything": (WHOLE_TRAIN, FILES),
+    "packages and the hub": ((draft("pay", "money", "ledger"), draft("desk", "hub")), FILES),
+    "one package and one satellite": (
+        (draft("coin", "money"), draft("odds", "turf")),
+        FILES | {"turf": {"needs.txt": b"money@release\n"}},
+    ),
+    "apps only": ((draft("seats", "hub", "turf", command="rake 'seed seats'"),), FILES | {"hub": {}, "turf": {}}),
+}
 
 
-async def _opened(folder: Path) -> Database:
-    database = Database(f"sqlite:///{folder / 'train.db'}")
-    await database.open()
-    return database
+class Series:
+    """Lives of one process after another over one assembled train; every series starts from the same record."""
+
+    def __init__(self, folder: Path, runner: asyncio.Runner, train: str) -> None:
+        self._folder, self._runner = folder, runner
+        self._drafts, self._files = TRAINS[train]
+        self._database = database_in(folder)
+        self._kept: dict[str, bytes] = {}
+        runner.run(self._assemble())
+        self._assembled = shutil.copy(record_in(folder), folder / "assembled.db")
+        self.effects: list[tuple[str, ...]] = []
+        undisturbed = self._run([], frozenset())
+        self.touches, self.effects = undisturbed.touches, sorted(undisturbed.ledger)
+
+    def assert_all_is_well_after(self, cuts: list[int], *, blind: frozenset[str] = frozenset()) -> None:
+        """Cut the power after so many touches, life after life, then let the train finish."""
+        world = self._run(cuts, blind)
+        assert world.impossible == []
+        assert sorted(world.ledger) == self.effects
+
+    def _run(self, cuts: list[int], blind: frozenset[str]) -> World:
+        for stale in self._folder.glob("train.db*"):
+            stale.unlink()
+        shutil.copy(self._assembled, record_in(self._folder))
+        return self._runner.run(self._ship_through(cuts, blind))
+
+    async def _assemble(self) -> None:
+        world = World()
+        lay_out(world, files=self._files)
+        await Station(world, self._database, self._folder).prepared(*self._drafts)
+        await self._database.close()
+        self._kept = world.kept
+
+    async def _ship_through(self, cuts: list[int], blind: frozenset[str]) -> World:
+        world = World()
+        lay_out(world, files=self._files)
+        world.blind, world.kept = set(blind), self._kept
+        for cut in cuts:
+            with cut_off(world, cut):
+                await self._live_once(world)
+        for _ in range(LIVES):
+            if await self._live_once(world) is ShipState.FINISHED:
+                break
+        async with self._database.reading() as tx:
+            release = await tx.release(RELEASE)
+            assert release and release.state is ReleaseState.SHIPPED
+            assert {task.stage for task in await tx.tasks()} == {Stage.SHIPPED}
+        await self._database.close()
+        return world
+
+    async def _live_once(self, world: World) -> ShipState:
+        """One life of the process: confirm or resume what there is to, and drive it as far as it goes."""
+        station = Station(world, self._database, self._folder)
+        async with self._database.reading() as tx:
+            ship = await tx.latest_ship(RELEASE)
+        if ship is None:
+            return (await station.shipped()).state
+        if ship.state in (ShipState.STOPPED, ShipState.ASKING):
+            question = next(iter((await station.progress()).of(StepState.UNKNOWN)), None)
+            return (await station.resumed(question and Answer(self._happened(world, question.id)))).state
+        return (await station.dispatcher.drive(ship.id)).state
+
+    def _happened(self, world: World, step: str) -> bool:
+        """What an operator finds who looks for themselves."""
+        kind, _, subject = step.partition(":")
+        done = {what[:2] for what in world.ledger}
+        return ("deploy", subject) in done if kind == "deploy" else ("run", "hub") in done
 
 
-@given(cuts=st.lists(st.integers(0, UNDISTURBED), min_size=1, max_size=4), blind=st.booleans())
-@settings(max_examples=int(os.environ.get('N','400')), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_wherever_the_power_goes_every_effect_happens_once_and_in_order(
-    prepared: Path, cuts: list[int], blind: bool
-) -> None:
-    with tempfile.TemporaryDirectory(dir=FAST) as folder:
-        shutil.copy(prepared / "train.db", folder)
-        asyncio.run(_ship_through(Path(folder), cuts, blind))
+@contextmanager
+def cut_off(world: World, cut: int) -> Generator[None]:
+    """The power goes after `cut` touches of `world`, if there are so many."""
+    remaining = cut
 
+    def power(point: str) -> bool:
+        nonlocal remaining
+        remaining -= 1
+        return remaining >= 0
 
-async def _ship_through(folder: Path, cuts: list[int], blind: bool) -> None:
-    world = World()
-    lay_out(world)
-    world.blind = {"turf"} if blind else set()
-    world.kept = {hashlib.sha256(text).hexdigest(): text for text in (b"money", b"ledger")}
-    for cut in cuts:
-        remaining = cut
-
-        def power(point: str) -> bool:
-            nonlocal remaining
-            remaining -= 1
-            return remaining >= 0
-
-        world.power = power
-        try:
-            await _live_once(world, folder)
-        except BaseExceptionGroup as group:
-            assert group.subgroup(Kill), group
-        except Kill:
-            pass
-        world.power = lambda point: True
-    for _ in range(8):
-        if await _live_once(world, folder) is ShipState.FINISHED:
-            break
-    await _assert_all_is_well(world, folder)
-
-
-async def _live_once(world: World, folder: Path) -> ShipState:
-    """One life of the process: confirm or resume what there is to, and drive it as far as it goes."""
-    database = await _opened(folder)
+    world.power = power
     try:
-        station = Station(world, database, folder)
-        status = await station.conductor.status(RELEASE)
-        progress = status.progress
-        if progress is None:
-            await station.dispatcher.drive(await station.confirmed())
-        elif progress.state in (ShipState.STOPPED, ShipState.ASKING):
-            question = next(iter(progress.of(StepState.UNKNOWN)), None)
-            answer = Answer(_happened(world, question.id)) if question else None
-            await station.conductor.resume(OLIVE, RELEASE, answer)
-        await station.dispatcher.tick()
-        after = (await station.conductor.status(RELEASE)).progress
-        assert after
-        return after.state
-    finally:
-        await database.close()
+        yield
+    except BaseExceptionGroup as group:
+        assert group.subgroup(Kill), group
+    except Kill:
+        pass
+    world.power = lambda point: True
 
 
-def _happened(world: World, step: str) -> bool:
-    """What an operator finds who looks for themselves."""
-    kind, _, subject = step.partition(":")
-    return any(
-        what[0] == {"post-deploy": "run", "deploy": "deploy"}[kind] for what in world.ledger if _about(what, subject)
-    )
+@contextmanager
+def series_of(train: str, empty_record: Path) -> Generator[Series]:
+    """One loop and one database engine for many series: what was compiled once stays compiled."""
+    with tempfile.TemporaryDirectory(dir=FAST) as folder, asyncio.Runner() as runner:
+        shutil.copy(empty_record, record_in(Path(folder)))
+        yield Series(Path(folder), runner, train)
 
 
-def _about(what: tuple[str, ...], subject: str) -> bool:
-    return what[0] == "run" or what[1] == subject
+@pytest.mark.parametrize("train", TRAINS)
+def test_wherever_the_power_goes_every_effect_happens_once_and_in_order(empty_record: Path, train: str) -> None:
+    with series_of(train, empty_record) as series:
+
+        @given(cuts=st.lists(st.integers(0, series.touches), min_size=1, max_size=4), blind=st.booleans())
+        @settings(max_examples=EXAMPLES_OF_EACH_TRAIN, deadline=None)
+        def cut_and_finish(cuts: list[int], blind: bool) -> None:
+            series.assert_all_is_well_after(cuts, blind=frozenset({"turf"} if blind else ()))
+
+        cut_and_finish()
 
 
-async def _assert_all_is_well(world: World, folder: Path) -> None:
-    assert world.impossible == []
-    twice = {what: count for what, count in Counter(world.ledger).items() if count > 1}
-    assert twice == {}, world.ledger
-    kinds = [what[:2] for what in world.ledger]
-    assert kinds.index(("publish", "money")) < kinds.index(("publish", "ledger"))
-    assert sorted(what[1] for what in world.ledger if what[0] == "deploy") == ["hub", "turf"]
-    assert [what for what in world.ledger if what[0] == "run"] == [("run", "hub", "rake", "seed seats")]
-    assert sorted(what[1] for what in world.ledger if what[0] == "tag") == ["ledger", "money"]
-    database = await _opened(folder)
-    async with database.reading() as tx:
-        release = await tx.release(RELEASE)
-        assert release and release.state is ReleaseState.SHIPPED
-        assert {task.stage for task in await tx.tasks()} == {Stage.SHIPPED}
-    await database.close()
+def _assert_some_cut_is_noticed(empty_record: Path) -> None:
+    with series_of("apps only", empty_record) as series, pytest.raises((AssertionError, Trouble)):
+        for cut in reversed(range(series.touches)):
+            series.assert_all_is_well_after([cut])
+
+
+def test_an_engine_that_never_looks_is_found_out(empty_record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The property above can fail: this one deploys twice."""
+
+    async def sees_nothing(step: AnyStep, *_: object) -> Observation:
+        return NotYet()
+
+    monkeypatch.setattr(engine, "_look", sees_nothing)
+    _assert_some_cut_is_noticed(empty_record)
+
+
+def test_an_engine_that_never_writes_started_is_found_out(empty_record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The property above can fail: this one runs a command twice."""
+
+    async def forgets(journal: engine.Journal, step: AnyStep) -> None:
+        return None
+
+    monkeypatch.setattr(engine.Journal, "started", forgets)
+    _assert_some_cut_is_noticed(empty_record)

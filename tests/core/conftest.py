@@ -1,0 +1,80 @@
+"""A station in the toy world on a real SQLite database, fresh for every test and cheap to have."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters.database.records import Database
+from tests.world.toy import World
+from tests.world.toy_train import WHOLE_TRAIN, Station, lay_out
+
+# The journal is written with a flush to the disk each time; memory has no slow ones.
+FAST = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def empty_record() -> Iterator[Path]:
+    """A database file with today's tables, to be copied."""
+    with tempfile.TemporaryDirectory(dir=FAST) as folder:
+        asyncio.run(_upgraded(Path(folder)))
+        yield record_in(Path(folder))
+
+
+@pytest.fixture
+def folder(empty_record: Path) -> Iterator[Path]:
+    """A folder in memory, with an empty record."""
+    with tempfile.TemporaryDirectory(dir=FAST) as found:
+        shutil.copy(empty_record, record_in(Path(found)))
+        yield Path(found)
+
+
+@pytest.fixture
+async def database(folder: Path) -> AsyncGenerator[Database]:
+    """The record in `folder`."""
+    found = database_in(folder)
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+def world() -> World:
+    """Origins, registry and platforms as they are before the whole train."""
+    found = World()
+    lay_out(found)
+    return found
+
+
+@pytest.fixture
+def station(world: World, database: Database, folder: Path) -> Station:
+    """A process that runs the train; nothing is open yet."""
+    return Station(world, database, folder)
+
+
+@pytest.fixture
+async def assembled(station: Station) -> Station:
+    """The whole train, frozen."""
+    await station.prepared(*WHOLE_TRAIN)
+    return station
+
+
+def record_in(folder: Path) -> Path:
+    """Where the record stands."""
+    return folder / "train.db"
+
+
+def database_in(folder: Path) -> Database:
+    """The record of a folder."""
+    return Database(f"sqlite:///{record_in(folder)}")
+
+
+async def _upgraded(folder: Path) -> None:
+    database = database_in(folder)
+    await database.open()
+    await database.upgrade()
+    await database.close()
