@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Literal
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -31,6 +29,7 @@ _WRITERS = 0x57A7104  # the advisory lock of all who write
 _LONGEST_WRITE_SECONDS = 15  # shorter than a lease lasts, so that a beat that waits behind a writer is in time
 _LONGEST_MIGRATION_SECONDS = 600
 _POLL_SECONDS = 0.25
+_MIGRATIONS = Path(__file__).parent / "migrations"
 _log = logging.getLogger(__name__)
 
 
@@ -82,11 +81,12 @@ class Database:
 
     async def upgrade(self) -> None:
         """Bring the tables up to date; processes that start at once do it one after the other."""
-        await self._migrate(command.upgrade, "head")
+        if await self._revision() != newest_revision():
+            await self._migrate("upgrade", "head")
 
     async def downgrade(self, revision: str) -> None:
         """Take the tables back to `revision`; `base`: no tables at all."""
-        await self._migrate(command.downgrade, revision)
+        await self._migrate("downgrade", revision)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Rows]:
@@ -195,13 +195,24 @@ class Database:
         except SQLAlchemyError as error:
             raise trouble(error, self._engine.url) from error
 
-    async def _migrate(self, act: Callable[[Config, str], None], revision: str) -> None:
+    async def _revision(self) -> str | None:
+        """What the tables are; None where there are none, or nobody answers."""
+        try:
+            async with self._reader.connect() as connection:
+                return (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar()
+        except SQLAlchemyError:
+            return None
+
+    async def _migrate(self, direction: Literal["upgrade", "downgrade"], revision: str) -> None:
+        from alembic import command  # a fifth of a second, which most starts can do without
+        from alembic.config import Config
+        from alembic.util import CommandError
+
         def migrate(connection: Connection) -> None:
             config = Config()
-            folder = Path(__file__).parent / "migrations"
-            config.set_main_option("script_location", str(folder).replace("%", "%%"))
+            config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
             config.attributes["connection"] = connection
-            act(config, revision)
+            getattr(command, direction)(config, revision)
 
         try:
             async with self._writing(seconds=_LONGEST_MIGRATION_SECONDS) as connection:
@@ -212,3 +223,8 @@ class Database:
                 str(error),
                 "run the version that made them, or a newer one",
             ) from error
+
+
+def newest_revision() -> str:
+    """The number that the file of the last migration starts with."""
+    return max(path.name for path in (_MIGRATIONS / "versions").glob("*.py")).partition("_")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
 from adapters.database.connections import new_engine
-from adapters.database.records import Database
+from adapters.database.records import Database, newest_revision
 from adapters.database.tables import metadata, releases, ships
 from core.errors import Refused
 from core.journal import ShipState
@@ -46,6 +47,17 @@ async def test_two_processes_bring_an_empty_database_up_to_date_at_once(url: str
         answers = sorted([await says(one), await says(two)])
     assert answers[0] == "opened"
     assert answers[1].startswith(("refused: r1 is open", "refused: r2 is open"))
+
+
+async def test_tables_that_are_up_to_date_start_no_migration(
+    database: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (engine := new_engine(url)).connect() as connection:
+        head = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    await engine.dispose()
+    assert newest_revision() == head
+    monkeypatch.setitem(sys.modules, "alembic", None)
+    await database.upgrade()
 
 
 async def test_tables_of_a_newer_version_are_refused(database: Database, url: str) -> None:
