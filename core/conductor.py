@@ -350,10 +350,15 @@ class Conductor:
 
 
 async def _settle(tx: Transaction, ship: Ship, answer: Answer | None, actor: Actor, now: datetime) -> None:
-    """Write the operator's answer over the steps that nobody can tell of; the engine looks again where it can."""
-    open_questions = [e for e in (await tx.entries(ship.release)).values() if e.state is EntryState.UNKNOWN]
+    """Write the operator's answer over the steps that nobody can tell of; the engine looks again where it can.
+
+    In a ship that rests, a step that was started and never ended is such a step too.
+    """
     if answer is None:
         return
+    journal = await tx.entries(ship.release)
+    entries = [entry for step in decoded(ship.plan).steps if (entry := journal.get(step.key))]
+    open_questions = [entry for entry in entries if entry.state in (EntryState.STARTED, EntryState.UNKNOWN)]
     if not open_questions:
         raise Refused("there is no question to answer", "every step says how it ended", "release resume")
     for entry in open_questions:

@@ -212,31 +212,39 @@ async def _run_step(step: AnyStep, journal: Journal, ports: Ports, lease: Lease)
     if journal.is_settled(step):
         return
     ports = msgspec.structs.replace(ports, log=journal.log_of(step), fenced=lease.transaction)
-    before = journal.entry(step)
-    # After a crash even a place that could not say a moment ago is worth another look.
-    silent = (CannotTell, Blind) if before and before.state is EntryState.STARTED else (CannotTell,)
     try:
-        match await _look(step, journal, ports, silent):
-            case Already(facts):
-                # Found done after we had started it: our own act, of which the crash kept the news.
-                adopted = before is None or before.state is not EntryState.STARTED
-                await journal.done(step, {**(before.facts if before else {}), **facts}, adopted=adopted)
-            case Blind() if before and before.state is EntryState.DONE:
-                await journal.done(step, before.facts, adopted=True)
-            case Blind(why) | CannotTell(why) if before and before.state in (EntryState.STARTED, EntryState.UNKNOWN):
-                raise _question(step, why)
-            case CannotTell(why):
-                raise StepFailed(f"cannot tell whether to {step.title}", why, "release resume, when it answers again")
-            case NotYet() | Blind():
-                await journal.started(step)
-                lease.assert_fresh()
-                await journal.done(step, await _act(step, journal, ports), adopted=False)
+        facts, adopted = await _made_so(step, journal, ports, lease)
     except (LeaseLost, Cancelled):
         raise
     except Trouble as trouble:
         await journal.failed(step, trouble)
         if not step.soft:
             raise
+    else:
+        # Outside the guard: what is done and cannot be written down stays "started", never "failed".
+        await journal.done(step, facts, adopted=adopted)
+
+
+async def _made_so(step: AnyStep, journal: Journal, ports: Ports, lease: Lease) -> tuple[Facts, bool]:
+    """Look, and act where it is not so yet; the facts, and whether somebody else had made it so."""
+    before = journal.entry(step)
+    # After a crash even a place that could not say a moment ago is worth another look.
+    silent = (CannotTell, Blind) if before and before.state is EntryState.STARTED else (CannotTell,)
+    match await _look(step, journal, ports, silent):
+        case Already(facts):
+            # Found done after we had started it: our own act, of which the crash kept the news.
+            adopted = before is None or before.state is not EntryState.STARTED
+            return {**(before.facts if before else {}), **facts}, adopted
+        case Blind() if before and before.state is EntryState.DONE:
+            return before.facts, True
+        case Blind(why) | CannotTell(why) if before and before.state in (EntryState.STARTED, EntryState.UNKNOWN):
+            raise _question(step, why)
+        case CannotTell(why):
+            raise StepFailed(f"cannot tell whether to {step.title}", why, "release resume, when it answers again")
+        case NotYet() | Blind():
+            await journal.started(step)
+            lease.assert_fresh()
+            return await _act(step, journal, ports), False
 
 
 async def _look(step: AnyStep, journal: Journal, ports: Ports, unless: tuple[type, ...] = (CannotTell,)) -> Observation:

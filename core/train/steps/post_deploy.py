@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from core.errors import NeedsOperator, Refused, Trouble
+from core.errors import LeaseLost, NeedsOperator, Refused, Trouble
 from core.observations import Blind, Facts, Observation
 from core.ports import Needs, Ports, Strategy
 from core.registry import App, Argv, Target
@@ -69,8 +69,15 @@ class PostDeploy(Step, frozen=True, tag="post-deploy"):
     async def _write_check(self, ports: Ports, outcome: str) -> None:
         """The outcome stands in the task's checks before anything else happens (spec 7.3)."""
         text = f"[post-deploy] {shlex.join(self.command)} on {self.app.name}: {outcome}"
-        async with ports.fenced() as tx:
-            await tx.add_check(self.task, text, commit=None, at=ports.clock.now(), by="engine")
+        try:
+            async with ports.fenced() as tx:
+                await tx.add_check(self.task, text, commit=None, at=ports.clock.now(), by="engine")
+        except LeaseLost:
+            raise
+        except Trouble as trouble:
+            # Never "failed": that would run it once more.
+            next_ = "release resume --answer happened, or --answer again to run it again"
+            raise NeedsOperator(text, f"this could not be written down: {trouble.reasons[0]}", next_) from trouble
 
     def _strategy(self, ports: Ports) -> Strategy:
         return ports.strategies[self.target.strategy]
