@@ -36,7 +36,8 @@ class Gate(Step, frozen=True, tag="gate"):
 
     def needs(self, ports: Ports) -> Needs:
         program = self.argv[0]
-        return Needs(files=(program,)) if "/" in program and not program.startswith("/") else Needs()
+        inside = "/" in program and not program.startswith("/")
+        return Needs(files=(program.removeprefix("./"),)) if inside else Needs()
 
     def commands(self, ports: Ports, results: Results) -> tuple[Argv, ...]:
         return (self.argv,)
