@@ -73,7 +73,7 @@ async def observe_revision(web: Web, app: App, target: Target, commit: Sha) -> O
         return CannotTell(str(trouble))
     if said is None:
         return CannotTell(f"{app.name} names no commit at {target.revision_path}")
-    return Already(_proof(said)) if is_same(said, commit) else NotYet(f"runs {short(said)}")
+    return Already(_proof(said)) if is_same(said, commit) else NotYet(f"now runs {short(said)}")
 
 
 async def until_serving(

@@ -109,6 +109,7 @@ class Person:
                 for channel in guild.channels.values()
                 if channel["type"] != THREAD
             ],
+            "roles": [{"id": role_id, "name": name} for name, role_id in guild.role_ids.items()],
             "commands": self.commands(),
         }
 

@@ -169,5 +169,10 @@ $("drawer").addEventListener("click", () => {
   showDrawer(!document.body.classList.contains("drawer"));
   nav.querySelector("button")?.focus();
 });
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target.closest("input, textarea, select, dialog");
+  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey) composer.focus(); // as in Discord
+});
 setInterval(() => refreshTimes($("log")), REFRESH_MS);
 listen();
+composer.focus();
