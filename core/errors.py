@@ -6,6 +6,7 @@ Every trouble says what, why and what to do next; *next* works when typed or pre
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Self
 
 import msgspec
 
@@ -31,17 +32,17 @@ class Trouble(Exception):
         self.reasons: tuple[Reason, ...] = (first, *also)
         super().__init__("; ".join(str(reason) for reason in self.reasons))
 
+    @classmethod
+    def all(cls, reasons: Iterable[Reason]) -> Self:
+        """One trouble out of at least one reason."""
+        first, *rest = reasons
+        return cls(first, also=rest)
+
 
 class Refused(Trouble):
     """Nothing was changed. Exit code 2."""
 
     exit_code = 2
-
-    @classmethod
-    def all(cls, reasons: Iterable[Reason]) -> Refused:
-        """One refusal out of at least one reason."""
-        first, *rest = reasons
-        return cls(first, also=rest)
 
 
 class StepFailed(Trouble):

@@ -30,6 +30,16 @@ _CANCEL_LOOK_SECONDS = 0.5
 async def run(ship: Ship, ports: Ports, lease: Lease) -> Ship:
     """Drive `ship` until it is finished, stopped, asking or cancelled; returns it as it was left."""
     journal = await Journal.read(ship, ports, lease)
+    troubles = journal.troubles() or await _run_phases(ship, journal, ports, lease)
+    return await (journal.stop(troubles) if troubles else journal.finish())
+
+
+class Cancelled(Trouble):
+    """An operator cancelled the ship before its point of no return."""
+
+
+async def _run_phases(ship: Ship, journal: Journal, ports: Ports, lease: Lease) -> list[Trouble]:
+    """Run phase after phase, up to the first trouble."""
     troubles: list[Trouble] = []
     try:
         async with asyncio.TaskGroup() as group:
@@ -40,11 +50,7 @@ async def run(ship: Ship, ports: Ports, lease: Lease) -> Ship:
             watch.cancel()
     except* Cancelled as group_of_one:
         troubles = [Cancelled(str(group_of_one))]
-    return await (journal.stop(troubles) if troubles else journal.finish())
-
-
-class Cancelled(Trouble):
-    """An operator cancelled the ship before its point of no return."""
+    return troubles
 
 
 async def _until_cancelled(ship: Ship, ports: Ports) -> None:
@@ -83,6 +89,13 @@ class Journal:
         if entry and done:
             self.results[step.id] = entry.facts
         return bool(done)
+
+    def troubles(self) -> list[Trouble]:
+        """What this very attempt had come to when its process died: it stops there, as it was about to."""
+        mine = [entry for entry in self._entries.values() if entry.attempt == self._ship.attempt]
+        failed = [StepFailed.all(entry.reasons) for entry in mine if entry.state is EntryState.FAILED]
+        unknown = [NeedsOperator.all(entry.reasons) for entry in mine if entry.state is EntryState.UNKNOWN]
+        return [*failed, *unknown]
 
     def log_of(self, step: AnyStep) -> Path:
         """Where the output of this attempt at `step` goes."""

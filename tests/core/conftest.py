@@ -26,6 +26,17 @@ def empty_record() -> Iterator[Path]:
         yield record_in(Path(folder))
 
 
+@pytest.fixture(scope="session")
+def assembled_record(empty_record: Path) -> Iterator[tuple[Path, World]]:
+    """The record of the whole train, frozen, to be copied, and the world that it is about."""
+    with tempfile.TemporaryDirectory(dir=FAST) as folder:
+        shutil.copy(empty_record, record_in(Path(folder)))
+        world = World()
+        lay_out(world)
+        asyncio.run(_assembled(world, Path(folder)))
+        yield record_in(Path(folder)), world
+
+
 @pytest.fixture
 def folder(empty_record: Path) -> Iterator[Path]:
     """A folder in memory, with an empty record."""
@@ -57,9 +68,11 @@ def station(world: World, database: Database, folder: Path) -> Station:
 
 
 @pytest.fixture
-async def assembled(station: Station) -> Station:
+def assembled(station: Station, folder: Path, assembled_record: tuple[Path, World]) -> Station:
     """The whole train, frozen."""
-    await station.prepared(*WHOLE_TRAIN)
+    record, world = assembled_record
+    shutil.copy(record, record_in(folder))  # nobody has opened it yet
+    station.world.kept, station.world.now = dict(world.kept), world.now
     return station
 
 
@@ -77,4 +90,10 @@ async def _upgraded(folder: Path) -> None:
     database = database_in(folder)
     await database.open()
     await database.upgrade()
+    await database.close()
+
+
+async def _assembled(world: World, folder: Path) -> None:
+    database = database_in(folder)
+    await Station(world, database, folder).prepared(*WHOLE_TRAIN)
     await database.close()

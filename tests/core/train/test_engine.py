@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from core.errors import Unreachable
+import pytest
+
+from core.errors import StepFailed, Unreachable
 from core.journal import ShipState
+from tests.world.toy import Kill
 from tests.world.toy_train import Station
 
 
@@ -22,3 +25,25 @@ async def test_a_record_that_cannot_be_read_for_a_moment_cuts_off_no_deploy(asse
     world.meanwhile["deploy hub"] = while_it_deploys
     assert (await assembled.shipped()).state is ShipState.FINISHED
     assert [what for what in world.ledger if what[:2] == ("deploy", "hub")] == [("deploy", "hub", world.running["hub"])]
+
+
+async def test_a_failure_before_a_power_cut_is_still_a_failure_after_it(assembled: Station) -> None:
+    """Abort on the first failure (spec 6.8): whoever takes the ship over does not run the failed command again."""
+    world = assembled.world
+
+    async def the_power_goes_before_the_ship_is_stopped() -> None:
+        writes = iter(["check", "journal"])
+        world.power = lambda point: point != "ask commit" or next(writes, None) is not None
+
+    world.failing["answer of run hub"] = StepFailed("rake exited with 3")
+    world.meanwhile["answer of run hub"] = the_power_goes_before_the_ship_is_stopped
+    with pytest.raises(Kill):
+        await assembled.shipped()
+    world.power = lambda point: True
+    assert (await assembled.progress()).state is ShipState.RUNNING
+    await assembled.dispatcher.tick()
+    progress = await assembled.progress()
+    assert progress.state is ShipState.STOPPED
+    assert [reason.what for reason in progress.reasons] == ["rake exited with 3"]
+    assert [what for what in world.ledger if what[0] == "run"] == [("run", "hub", "rake", "seed seats")]
+    assert (await assembled.resumed()).state is ShipState.FINISHED
