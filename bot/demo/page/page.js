@@ -175,4 +175,3 @@ document.addEventListener("keydown", (event) => {
 });
 setInterval(() => refreshTimes($("log")), REFRESH_MS);
 listen();
-composer.focus();

@@ -451,7 +451,7 @@ async def test_the_transcript_tells_who_said_what_where(tmp_path: Path) -> None:
         loopback.delete_thread(thread.id)
     kinds = [kind for kind, _ in told]
     assert kinds[:3] == ["discord.interaction", "discord.message", "discord.ack"]
-    what = {"person": "Ada", "kind": "command", "what": "/release status"}
+    what = {"person": "Ada", "how": "command", "what": "/release status"}
     assert told[0][1] == {"channel": "releases", "thread": None, "interaction": told[0][1]["interaction"], **what}
     board = next(payload for kind, payload in told if kind == "discord.message" and payload["thread"] == "ship")
     assert board["text"] == "# Board\none app\n[More]"

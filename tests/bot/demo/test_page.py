@@ -186,6 +186,12 @@ async def run(page: Page, command: str) -> None:
     await page.keyboard.press("Enter")
 
 
+async def test_a_slash_typed_anywhere_begins_a_command(yard: Yard) -> None:
+    page = await yard.look()
+    await page.keyboard.type("/pla")
+    await expect(page.get_by_role("combobox", name="Slash command")).to_have_value("/pla")
+
+
 async def test_a_command_can_be_given_by_keyboard_alone(yard: Yard) -> None:
     page = await yard.look()
     await page.keyboard.press("Tab")
