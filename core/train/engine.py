@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -25,6 +26,7 @@ from core.train.plan import Lane, Phase, decoded
 from core.train.steps import AnyStep
 
 _CANCEL_LOOK_SECONDS = 0.5
+T = TypeVar("T")
 
 
 async def run(ship: Ship, ports: Ports, lease: Lease) -> Ship:
@@ -36,6 +38,10 @@ async def run(ship: Ship, ports: Ports, lease: Lease) -> Ship:
 
 class Cancelled(Trouble):
     """An operator cancelled the ship before its point of no return."""
+
+
+class BrokeOff(StepFailed):
+    """Something that nobody foresaw; what happened in the world decides."""
 
 
 async def _run_phases(ship: Ship, journal: Journal, ports: Ports, lease: Lease) -> list[Trouble]:
@@ -114,10 +120,10 @@ class Journal:
 
     async def failed(self, step: AnyStep, trouble: Trouble) -> None:
         """What went wrong, and how sure we are."""
-        if isinstance(trouble, NeedsOperator):
-            state, kind = EntryState.UNKNOWN, EventKind.STEP_UNKNOWN
-        elif step.soft:
+        if step.soft:
             state, kind = EntryState.WARNED, EventKind.STEP_WARNED
+        elif isinstance(trouble, NeedsOperator):
+            state, kind = EntryState.UNKNOWN, EventKind.STEP_UNKNOWN
         else:
             state, kind = EntryState.FAILED, EventKind.STEP_FAILED
         await self._write(step, state, kind, reasons=trouble.reasons)
@@ -267,8 +273,8 @@ async def _look(step: AnyStep, journal: Journal, ports: Ports, unless: tuple[typ
         if tried:
             await ports.clock.sleep(ports.waits.backoff_seconds)
         try:
-            seen = await step.observe(ports, journal.results)
-        except Unreachable as trouble:
+            seen = await _or_trouble(step, step.observe(ports, journal.results))
+        except (Unreachable, BrokeOff) as trouble:
             seen = CannotTell(str(trouble))
         if not isinstance(seen, unless):
             break
@@ -278,20 +284,33 @@ async def _look(step: AnyStep, journal: Journal, ports: Ports, unless: tuple[typ
 async def _act(step: AnyStep, journal: Journal, ports: Ports) -> Facts:
     """Perform, and when that raises look again before believing it (L11): the effect may be there all the same."""
     try:
-        return await step.perform(ports, journal.results)
+        return await _or_trouble(step, step.perform(ports, journal.results))
     except (LeaseLost, Refused):
         raise
-    except Exception as error:  # whatever went wrong, what happened in the world decides
-        trouble = error if isinstance(error, Trouble) else _unexpected(step, error)
+    except Trouble as trouble:
         match await _look(step, journal, ports):
             case Already(facts):
                 return facts
             case CannotTell(why):
-                raise _question(step, f"{trouble}; {why}") from error
-            case Blind(why) if not isinstance(error, Trouble):
-                raise _question(step, f"{trouble}; {why}") from error
+                raise _question(step, f"{trouble}; {why}") from trouble
+            case Blind(why) if isinstance(trouble, BrokeOff):
+                raise _question(step, f"{trouble}; {why}") from trouble
             case NotYet() | Blind():
-                raise trouble from error
+                raise
+
+
+async def _or_trouble(step: AnyStep, act: Awaitable[T]) -> T:
+    """What `act` gives; whatever else it raises comes out as BrokeOff, so that the ship stops and tells of it."""
+    try:
+        return await act
+    except Trouble:
+        raise
+    except Exception as error:
+        raise BrokeOff(
+            f"{step.title} broke off",
+            f"{type(error).__name__}: {error}",
+            "release resume; if it breaks off again, report it as a bug",
+        ) from error
 
 
 def _question(step: AnyStep, why: str) -> NeedsOperator:
@@ -300,11 +319,6 @@ def _question(step: AnyStep, why: str) -> NeedsOperator:
         why,
         "look yourself, then release resume --answer happened, or --answer again to run it again",
     )
-
-
-def _unexpected(step: AnyStep, error: Exception) -> StepFailed:
-    why = f"{type(error).__name__}: {error}"
-    return StepFailed(f"{step.title} broke off", why, "release resume; if it breaks off again, report it as a bug")
 
 
 def _start_of(before: Entry | None, state: EntryState, attempt: int, now: datetime) -> datetime:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from inspect import isawaitable
 from pathlib import Path
 
 from core.errors import Refused, StepFailed, Unreachable
@@ -47,7 +48,7 @@ class World:
         self.red_gates: set[str] = set()
         self.red_sites: set[str] = set()
         self.failing: dict[str, Exception] = {}
-        self.meanwhile: dict[str, Callable[[], Awaitable[object]]] = {}
+        self.meanwhile: dict[str, Callable[[], object]] = {}
         self.silent: set[str] = set()
         self.propagation = 0
         self.stuck_locks = 0
@@ -71,11 +72,24 @@ class World:
         """A question to `place`: something else may happen meanwhile, it may be silent, or fail once."""
         self.touch(f"ask {place}")
         if place in self.meanwhile:
-            await self.meanwhile.pop(place)()
+            happening = self.meanwhile.pop(place)()
+            if isawaitable(happening):
+                await happening
         if place in self.silent:
             raise Unreachable(f"{place} does not answer", "the line is dead", "try again")
         if place in self.failing:
             raise self.failing.pop(place)
+
+    def fail(self, place: str, *errors: Exception) -> None:
+        """Let the next questions to `place` meet `errors`, one after the other."""
+        left = iter(errors)
+
+        def next_one() -> None:
+            if error := next(left, None):
+                self.meanwhile[place] = next_one
+                raise error
+
+        self.meanwhile[place] = next_one
 
     def commit(self, files: Mapping[str, bytes], *parents: Sha) -> Sha:
         """A new commit; the same input gives the same one."""

@@ -8,6 +8,7 @@ import pytest
 
 from core.errors import StepFailed, Unreachable
 from core.journal import ShipState
+from core.train.progress import StepState
 from tests.world.toy import Kill
 from tests.world.toy_train import Station
 
@@ -31,7 +32,7 @@ async def test_a_failure_before_a_power_cut_is_still_a_failure_after_it(assemble
     """Abort on the first failure (spec 6.8): whoever takes the ship over does not run the failed command again."""
     world = assembled.world
 
-    async def the_power_goes_before_the_ship_is_stopped() -> None:
+    def the_power_goes_before_the_ship_is_stopped() -> None:
         writes = iter(["check", "journal"])
         world.power = lambda point: point != "ask commit" or next(writes, None) is not None
 
@@ -47,3 +48,20 @@ async def test_a_failure_before_a_power_cut_is_still_a_failure_after_it(assemble
     assert [reason.what for reason in progress.reasons] == ["rake exited with 3"]
     assert [what for what in world.ledger if what[0] == "run"] == [("run", "hub", "rake", "seed seats")]
     assert (await assembled.resumed()).state is ShipState.FINISHED
+
+
+async def test_a_look_that_breaks_in_an_unforeseen_way_stops_the_ship_and_says_so(assembled: Station) -> None:
+    """It must not run against the same wall at every tick, shipping for ever, with nobody told."""
+    ship = await assembled.confirmed()
+    assembled.world.fail("git turf", *[OSError("too many open files")] * assembled.ports.waits.look_tries)
+    stopped = await assembled.dispatcher.drive(ship)
+    assert stopped.state is ShipState.STOPPED
+    assert "OSError: too many open files" in str(stopped.reasons[0])
+    assert [step.id for step in (await assembled.progress()).of(StepState.FAILED)] == ["repin:turf"]
+    assert (await assembled.resumed()).state is ShipState.FINISHED
+
+
+async def test_a_look_that_breaks_once_is_only_asked_again(assembled: Station) -> None:
+    ship = await assembled.confirmed()
+    assembled.world.fail("git turf", OSError("too many open files"))
+    assert (await assembled.dispatcher.drive(ship)).state is ShipState.FINISHED

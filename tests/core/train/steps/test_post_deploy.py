@@ -56,7 +56,7 @@ async def test_the_check_is_written_before_anything_else_happens(assembled: Stat
     """Spec 7.3: the power goes between the two writes, and the check is the one that is there."""
     world = assembled.world
 
-    async def then_the_power_goes_after_one_write() -> None:
+    def then_the_power_goes_after_one_write() -> None:
         world.power = lambda point: point != "after commit"
 
     world.failing["answer of run hub"] = StepFailed("rake exited with 3")
@@ -95,11 +95,11 @@ async def test_a_command_whose_outcome_could_not_be_written_down_does_not_run_ag
     """It ran; a record that was busy just then must not make it "failed"."""
     world = assembled.world
 
-    async def busy() -> None:
+    def busy() -> None:
         world.failing["commit"] = BUSY
 
-    async def busy_at_the_second_write() -> None:
-        async def at_the_first() -> None:
+    def busy_at_the_second_write() -> None:
+        def at_the_first() -> None:
             world.meanwhile["commit"] = busy
 
         world.meanwhile["commit"] = at_the_first
