@@ -173,7 +173,7 @@ class Journal:
             started_at=_start_of(before, state, self._ship.attempt, now),
             ended_at=None if state is EntryState.STARTED else now,
             adopted=adopted,
-            facts=facts or {},
+            facts={**step.subject(self.results), **(facts or {})},
             reasons=tuple(_masked(reason, self._ports) for reason in reasons),
             log=self._log(step, state, before),
         )

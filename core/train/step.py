@@ -88,6 +88,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
         """What must be there before the train may start."""
         return Needs()
 
+    def subject(self, results: Results) -> Facts:
+        """What is known of the act before it happens: facts of the step however it ends."""
+        return {}
+
     def commands(self, ports: Ports, results: Results) -> tuple[Argv, ...]:
         """The exact argvs that `perform` runs, as far as they are known now (L03)."""
         return ()

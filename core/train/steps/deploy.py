@@ -6,7 +6,6 @@ from core.observations import Blind, CannotTell, Facts, NotYet, Observation
 from core.ports import Needs, Ports, Strategy
 from core.registry import App, Argv, Sha, Target
 from core.train.step import Commit, Results, Step
-from core.words import short
 
 
 class Deploy(Step, frozen=True, tag="deploy"):
@@ -41,6 +40,10 @@ class Deploy(Step, frozen=True, tag="deploy"):
     def needs(self, ports: Ports) -> Needs:
         return self._strategy(ports).needs(self.app, self.target)
 
+    def subject(self, results: Results) -> Facts:
+        sha = self.commit.sha(results)
+        return {"sha": sha} if sha else {}
+
     def commands(self, ports: Ports, results: Results) -> tuple[Argv, ...]:
         return self._strategy(ports).commands(self.app, self.target, self.commit.sha(results) or "<re-pinned commit>")
 
@@ -54,8 +57,7 @@ class Deploy(Step, frozen=True, tag="deploy"):
 
     async def perform(self, ports: Ports, results: Results) -> Facts:
         sha = self.commit.required(results)
-        facts = await self._strategy(ports).deploy(self.app, self.target, sha, log=ports.log)
-        return {"sha": sha, "short": short(sha), **facts}
+        return await self._strategy(ports).deploy(self.app, self.target, sha, log=ports.log)
 
     def _strategy(self, ports: Ports) -> Strategy:
         return ports.strategies[self.target.strategy]
