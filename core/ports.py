@@ -158,7 +158,7 @@ class Ecosystem(Protocol):
     async def build(
         self, package: Package, worktree: Path, out: Path, *, epoch: int, log: Path
     ) -> tuple[Artefact, ...]:
-        """Build reproducibly from a clean worktree into `out`; StepFailed when it fails."""
+        """Build reproducibly from a clean worktree into the empty folder `out`; StepFailed when it fails."""
         ...
 
     async def listing(self, package: Package, version: str) -> Listing:

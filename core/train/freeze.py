@@ -6,11 +6,14 @@ Looks and builds; changes nothing that others see. The caller records the result
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from core.errors import Reason, Refused, Trouble
+from core.order import hub_first
 from core.ports import Dependency, Ecosystem, Ports, Relation
 from core.registry import App, Package, Registry, Sha
 from core.releases import Artefact, Frozen
@@ -19,9 +22,10 @@ from core.words import short
 
 
 async def freeze(tasks: Sequence[Task], registry: Registry, ports: Ports) -> tuple[Frozen, ...]:
-    """What every repository of `tasks` is now, packages first. Refused with every problem of all of them at once."""
+    """What every repository of `tasks` is now: packages, hub, satellites. Refused with all problems of all of them."""
     names = {name for task in tasks for name in task.repositories}
-    riding = [repository for name, repository in registry.repositories.items() if name in names]
+    apps = hub_first([app for name, app in registry.apps.items() if name in names])
+    riding = [*(package for name, package in registry.packages.items() if name in names), *apps]
     found = await asyncio.gather(*(_frozen(repository, registry, ports) for repository in riding))
     if problems := [reason for one in found if not isinstance(one, Frozen) for reason in one]:
         raise Refused.all(problems)
@@ -85,10 +89,17 @@ async def _built(package: Package, sha: Sha, ecosystem: Ecosystem, ports: Ports)
     """Built once, from the frozen commit, in a clean worktree, with the commit's own time as the clock."""
     epoch = await ports.repositories.commit_epoch(package, sha)
     log = ports.scratch / "logs" / "builds" / f"{package.name}-{short(sha)}.log"
-    out = ports.scratch / "builds" / f"{package.name}-{sha}"
+    out = await asyncio.to_thread(_emptied, ports.scratch / "builds" / f"{package.name}-{sha}")
     async with ports.repositories.checkout(package, sha) as tree:
         built = await ecosystem.build(package, tree, out, epoch=epoch, log=log)
     return tuple(sorted([await asyncio.to_thread(ports.shelf.keep, out / one.filename) for one in built]))
+
+
+def _emptied(folder: Path) -> Path:
+    """The folder, made if need be, without what an interrupted build left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 async def _dependencies(
