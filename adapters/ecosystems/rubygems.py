@@ -5,6 +5,7 @@ Exit codes say too little (the same 7 is "not propagated" and "yanked"), so outc
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -61,6 +62,7 @@ class RubyGems:
     def __init__(self, processes: Processes, web: Web, settings: RubyGemsSettings) -> None:
         self._processes, self._web, self._settings = processes, web, settings
         home = settings.home.resolve()
+        self._one_by_one = asyncio.Lock()  # two bundles that fetch one gem from git break each other's clone
         # BUNDLE_APP_CONFIG: the repository's own .bundle/config must not matter.
         self._env = {
             "GEM_HOME": f"{home}/gems",
@@ -175,7 +177,8 @@ class RubyGems:
     async def refresh_lock(self, worktree: Path, pins: Sequence[Pin], *, log: Path) -> None:
         """`bundle lock`, then ask the index: Bundler is content with a gem that is only installed on this machine."""
         [argv] = self.lock_commands(pins)
-        done = await self._processes.run(argv, cwd=worktree, env=self._env, log=log)
+        async with self._one_by_one:
+            done = await self._processes.run(argv, cwd=worktree, env=self._env, log=log)
         if trouble := _lock_trouble(done, pins):
             raise trouble
         for pin in pins:

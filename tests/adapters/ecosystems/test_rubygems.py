@@ -375,6 +375,23 @@ async def test_a_lock_that_no_waiting_will_mend_is_refused(world: GemWorld, gem_
 
 
 @needs_ruby
+async def test_consumers_that_share_a_gem_from_git_are_locked_side_by_side(world: GemWorld, gem_file: Path):
+    await world.stock(gem_file)
+    source = world.tmp / "gadgetry"
+    write_gem("gadgetry")(source, "1.0.0", "first")
+    author = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+    for words in (("init", "--quiet"), ("add", "--all"), (*author, "commit", "--quiet", "-m", "Begin")):
+        assert (await world.run("git", *words, cwd=source)).exit_code == 0
+    folders = [world.tmp / f"consumer-{number}" for number in range(3)]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "Gemfile").write_text(f'{SOURCE}gem "gadgetry", git: "{source}"\ngem "widgetry", "= 1.0.0"\n')
+        (folder / "Gemfile.lock").write_text(GIT_LOCK)
+    locks = await asyncio.gather(*(world.refresh(folder, "1.0.0") for folder in folders))
+    assert locks == [{"widgetry": "1.0.0"}] * len(folders)
+
+
+@needs_ruby
 async def test_a_pin_that_the_lock_never_heard_of_is_refused(world: GemWorld):
     with pytest.raises(Refused, match=r"Could not find gem 'nosuch'\."):
         await world.ecosystem.refresh_lock(
