@@ -12,7 +12,8 @@ from core.errors import Reason, Refused
 from core.journal import SealStatus, ShipState
 from core.releases import ReleaseState
 from core.train.progress import Progress, StepState
-from tests.world.stations import OLIVE, RELEASE, RELEASE_PHASE, Journey
+from tests.world.demo_trains import RELEASE_PHASE, DemoJourney
+from tests.world.stations import OLIVE, RELEASE
 
 LOSE_THE_ANSWER = "kill -9 $PPID"  # git receive-pack dies after it has moved the ref
 PACKAGES_LIVE = ("coin-core 1.1.0", "coin-ledger 1.1.0")
@@ -36,20 +37,20 @@ def only_reason(progress: Progress, step: str) -> Reason:
     return reason
 
 
-async def require_log(journey: Journey, step: str, text: str) -> None:
+async def require_log(journey: DemoJourney, step: str, text: str) -> None:
     """The report names a log that is there, and `text` is in it."""
     [found] = [one for one in (await journey.progress()).steps if one.id == step]
     assert found.log in await journey.report()
     assert text in Path(found.log).read_text()
 
 
-async def finish(journey: Journey, *, runs: int = 1, releases: int = 1) -> None:
+async def finish(journey: DemoJourney, *, runs: int = 1, releases: int = 1) -> None:
     """Resume, and everything is there exactly once."""
     assert (await journey.resume()).state is ShipState.FINISHED
     await journey.require_shipped_once(runs=runs, releases=releases)
 
 
-async def options(journey: Journey, app: str, **changed: object) -> None:
+async def options(journey: DemoJourney, app: str, **changed: object) -> None:
     """Change options of an app's target."""
 
     def change(repos: Any) -> None:
@@ -58,14 +59,14 @@ async def options(journey: Journey, app: str, **changed: object) -> None:
     await journey.configure("release_repos", change)
 
 
-async def checks(journey: Journey) -> list[str]:
+async def checks(journey: DemoJourney) -> list[str]:
     """What the task with the post-deploy command says of it."""
     return [line.rpartition("treasury: ")[2] for line in (await journey.station.board.show("gold-seats")).checks]
 
 
-async def test_pushes_that_arrive_while_every_answer_is_lost_are_recognised(train: Journey):
+async def test_pushes_that_arrive_while_every_answer_is_lost_are_recognised(train: DemoJourney):
     for name in ("coin-core", "coin-ledger", "treasury", "wallet", "kiosk"):
-        train.hook(train.world.origins.path(name), "post-receive", LOSE_THE_ANSWER)
+        train.hook(train.world.origin(name), "post-receive", LOSE_THE_ANSWER)
     for name in ("treasury", "wallet"):
         train.hook(train.world.platform.apps[name].remote, "post-receive", LOSE_THE_ANSWER)
     progress = await train.ship()
@@ -74,7 +75,7 @@ async def test_pushes_that_arrive_while_every_answer_is_lost_are_recognised(trai
     await train.require_shipped_once()
 
 
-async def test_a_build_that_fails_stops_before_the_satellites_and_is_built_again(train: Journey):
+async def test_a_build_that_fails_stops_before_the_satellites_and_is_built_again(train: DemoJourney):
     train.break_once("deploy:treasury")
     progress = await train.ship()
     reason = only_reason(progress, "deploy:treasury")
@@ -88,7 +89,7 @@ async def test_a_build_that_fails_stops_before_the_satellites_and_is_built_again
     await finish(train)
 
 
-async def test_an_app_that_crashes_when_it_boots_is_not_deployed_whatever_git_said(hub: Journey):
+async def test_an_app_that_crashes_when_it_boots_is_not_deployed_whatever_git_said(hub: DemoJourney):
     await options(hub, "treasury", boot_seconds=0.5)
     treasury = hub.world.platform.apps["treasury"]
 
@@ -108,7 +109,7 @@ async def test_an_app_that_crashes_when_it_boots_is_not_deployed_whatever_git_sa
     await finish(hub, releases=2)
 
 
-async def test_old_code_that_answers_for_a_while_is_waited_out(hub: Journey):
+async def test_old_code_that_answers_for_a_while_is_waited_out(hub: DemoJourney):
     hub.world.platform.apps["treasury"].knobs.boot_delay_seconds = 1
     progress = await hub.ship()
     assert progress.state is ShipState.FINISHED
@@ -118,9 +119,9 @@ async def test_old_code_that_answers_for_a_while_is_waited_out(hub: Journey):
     await hub.require_shipped_once()
 
 
-async def test_old_code_that_goes_on_answering_is_no_success_and_is_found_live_later(hub: Journey):
+async def test_old_code_that_goes_on_answering_is_no_success_and_is_found_live_later(hub: DemoJourney):
     await options(hub, "treasury", boot_seconds=0.3)
-    old = hub.world.origins.head("treasury", "main")
+    old = hub.head("treasury", "main")
     hub.world.platform.apps["treasury"].knobs.boot_delay_seconds = 2
     up = hub.await_effects("platform.boot", 1)
     reason = only_reason(await hub.ship(), "deploy:treasury")
@@ -129,7 +130,7 @@ async def test_old_code_that_goes_on_answering_is_no_success_and_is_found_live_l
     await finish(hub)
 
 
-async def test_a_release_phase_that_fails_is_seen_although_git_exits_with_0(hub: Journey):
+async def test_a_release_phase_that_fails_is_seen_although_git_exits_with_0(hub: DemoJourney):
     hub.break_once(RELEASE_PHASE)
     reason = only_reason(await hub.ship(), "deploy:treasury")
     assert reason.what == "the release phase of treasury failed"
@@ -142,14 +143,14 @@ async def test_a_release_phase_that_fails_is_seen_although_git_exits_with_0(hub:
     await finish(hub)
 
 
-async def test_a_satellite_that_rolls_itself_back_beside_a_new_hub_is_a_resting_state(train: Journey):
+async def test_a_satellite_that_rolls_itself_back_beside_a_new_hub_is_a_resting_state(train: DemoJourney):
     train.break_once("deploy:kiosk")
     progress = await train.ship()
     reason = only_reason(progress, "deploy:kiosk")
     assert reason.what == "bin/deploy of kiosk exited with 1"
     assert "rolled back" in reason.why
-    heads = {name: train.world.origins.head(name, "main")[:7] for name in ("coin-core", "coin-ledger", "treasury")}
-    heads |= {name: train.world.origins.head(name, "main")[:7] for name in ("wallet", "kiosk")}
+    heads = {name: train.head(name, "main")[:7] for name in ("coin-core", "coin-ledger", "treasury")}
+    heads |= {name: train.head(name, "main")[:7] for name in ("wallet", "kiosk")}
     assert progress.live[:2] == PACKAGES_LIVE
     assert sorted(progress.live[2:4]) == [f"main of {name} {heads[name]}" for name in ("coin-core", "coin-ledger")]
     assert progress.live[4:] == (
@@ -167,7 +168,7 @@ async def test_a_satellite_that_rolls_itself_back_beside_a_new_hub_is_a_resting_
     await finish(train)
 
 
-async def test_a_script_that_hangs_is_killed_and_with_more_time_it_is_shipped_anew(satellite: Journey):
+async def test_a_script_that_hangs_is_killed_and_with_more_time_it_is_shipped_anew(satellite: DemoJourney):
     await options(satellite, "kiosk", timeout_seconds=0.5)
     remote = satellite.world.platform.apps["kiosk"].remote
     builds = satellite.hook(remote, "pre-receive", "exec sleep 600")
@@ -184,14 +185,14 @@ async def test_a_script_that_hangs_is_killed_and_with_more_time_it_is_shipped_an
     await satellite.require_shipped_once()
 
 
-async def test_a_script_that_hangs_after_its_work_is_believed_by_what_the_target_runs(satellite: Journey):
+async def test_a_script_that_hangs_after_its_work_is_believed_by_what_the_target_runs(satellite: DemoJourney):
     await options(satellite, "kiosk", timeout_seconds=5)
     satellite.hook(satellite.world.platform.apps["kiosk"].remote, "post-receive", "exec sleep 600")
     assert (await satellite.ship()).state is ShipState.FINISHED
     await satellite.require_shipped_once()
 
 
-async def test_a_post_deploy_command_that_exits_with_3_is_written_down_stops_and_runs_again(hub: Journey):
+async def test_a_post_deploy_command_that_exits_with_3_is_written_down_stops_and_runs_again(hub: DemoJourney):
     hub.break_once("post-deploy:gold-seats")
     reason = only_reason(await hub.ship(), "post-deploy:gold-seats")
     assert "exited with 3 on treasury" in reason.what
@@ -202,7 +203,7 @@ async def test_a_post_deploy_command_that_exits_with_3_is_written_down_stops_and
     assert (await checks(hub))[1:] == ["ok"]
 
 
-async def test_a_post_deploy_command_that_is_never_heard_of_again_is_asked_about(hub: Journey):
+async def test_a_post_deploy_command_that_is_never_heard_of_again_is_asked_about(hub: DemoJourney):
     hub.world.platform.apps["treasury"].knobs.loses_exit_codes = True
     progress = await hub.ship()
     assert progress.state is ShipState.ASKING
@@ -216,7 +217,7 @@ async def test_a_post_deploy_command_that_is_never_heard_of_again_is_asked_about
     await hub.require_shipped_once(runs=1)
 
 
-async def test_a_post_deploy_command_that_is_answered_for_with_again_runs_again(hub: Journey):
+async def test_a_post_deploy_command_that_is_answered_for_with_again_runs_again(hub: DemoJourney):
     treasury = hub.world.platform.apps["treasury"]
     treasury.knobs.loses_exit_codes = True
     assert (await hub.ship()).state is ShipState.ASKING
@@ -225,7 +226,7 @@ async def test_a_post_deploy_command_that_is_answered_for_with_again_runs_again(
     await hub.require_shipped_once(runs=2)
 
 
-async def test_a_red_gate_deploys_nothing_and_a_fix_is_frozen_anew(hub: Journey):
+async def test_a_red_gate_deploys_nothing_and_a_fix_is_frozen_anew(hub: DemoJourney):
     hub.break_once("gate:treasury")
     progress = await hub.ship()
     reason = only_reason(progress, "gate:treasury")
@@ -239,13 +240,13 @@ async def test_a_red_gate_deploys_nothing_and_a_fix_is_frozen_anew(hub: Journey)
     await hub.require_shipped_once()
 
 
-async def test_a_red_gate_that_was_chance_is_green_at_the_resume(hub: Journey):
+async def test_a_red_gate_that_was_chance_is_green_at_the_resume(hub: DemoJourney):
     hub.break_once("gate:treasury")
     assert (await hub.ship()).state is ShipState.STOPPED
     await finish(hub)
 
 
-async def test_a_red_release_check_publishes_nothing_at_all(packages: Journey):
+async def test_a_red_release_check_publishes_nothing_at_all(packages: DemoJourney):
     packages.break_once("gate:coin-core")
     progress = await packages.ship()
     assert "bin/check exited 1" in only_reason(progress, "gate:coin-core").why
@@ -254,13 +255,13 @@ async def test_a_red_release_check_publishes_nothing_at_all(packages: Journey):
     await finish(packages)
 
 
-async def test_a_red_page_never_stops_the_ship_and_says_how_to_roll_back(satellite: Journey):
+async def test_a_red_page_never_stops_the_ship_and_says_how_to_roll_back(satellite: DemoJourney):
     satellite.break_once("seal:kiosk")
     assert (await satellite.ship()).state is ShipState.FINISHED
     [seal] = (await satellite.station.conductor.status(RELEASE)).seals
     assert seal.status is SealStatus.RED
     assert "/ is 200 with '<h1>': 500" in seal.summary
-    assert seal.rollback == (f"git revert --no-edit {satellite.world.origins.head('kiosk', 'main')}",)
+    assert seal.rollback == (f"git revert --no-edit {satellite.head('kiosk', 'main')}",)
     await satellite.require_shipped_once()
     satellite.repair("seal:kiosk")
     kiosk = satellite.station.settings.registry.app("kiosk")

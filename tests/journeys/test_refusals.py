@@ -10,7 +10,8 @@ from core.errors import Refused
 from core.journal import ShipState
 from core.releases import Release, ReleaseState
 from core.train.proposal import Proposal
-from tests.world.stations import HUB, NEW, OLIVE, RELEASE, Depot, Journey
+from tests.world.demo_trains import HUB, DemoJourney
+from tests.world.stations import NEW, OLIVE, RELEASE, Depot
 
 TAKEN = "coin_core-1.1.0-py3-none-any.whl"
 
@@ -20,7 +21,7 @@ def said(proposal: Proposal) -> list[str]:
     return [reason.what for reason in proposal.problems]
 
 
-async def require_nothing_moved(journey: Journey, *effects: str) -> Release:
+async def require_nothing_moved(journey: DemoJourney, *effects: str) -> Release:
     """No ship was begun, and the world is as it was; `effects` are those that the test itself had."""
     status = await journey.station.conductor.status(RELEASE)
     assert status.progress is None
@@ -29,20 +30,20 @@ async def require_nothing_moved(journey: Journey, *effects: str) -> Release:
     return status.release
 
 
-async def require_refused(journey: Journey, proposal: Proposal) -> None:
+async def require_refused(journey: DemoJourney, proposal: Proposal) -> None:
     """There is no way to start a ship with this plan."""
     with pytest.raises(Refused):
         await journey.station.conductor.ship(OLIVE, RELEASE, proposal.digest, "test")
 
 
-async def freeze_and_ship(journey: Journey) -> None:
+async def freeze_and_ship(journey: DemoJourney) -> None:
     """What a refusal advises, after its cause is gone."""
     await journey.station.conductor.freeze(OLIVE)
     assert (await journey.ship()).state is ShipState.FINISHED
     await journey.require_shipped_once()
 
 
-async def test_every_branch_that_moved_after_the_freeze_is_a_reason_and_a_new_freeze_ships(hub: Journey):
+async def test_every_branch_that_moved_after_the_freeze_is_a_reason_and_a_new_freeze_ships(hub: DemoJourney):
     for name in ("coin-core", "treasury"):
         await hub.push(name, "release", {"NEWS": "more work\n"})
     proposal = await hub.proposal()
@@ -53,7 +54,7 @@ async def test_every_branch_that_moved_after_the_freeze_is_a_reason_and_a_new_fr
     await freeze_and_ship(hub)
 
 
-async def test_a_main_with_work_that_the_train_lacks_is_a_reason_and_merging_it_ships(train: Journey):
+async def test_a_main_with_work_that_the_train_lacks_is_a_reason_and_merging_it_ships(train: DemoJourney):
     for name in ("coin-core", "treasury", "kiosk"):
         await train.push(name, "main", {"NEWS": "a hotfix\n"})
     proposal = await train.proposal()
@@ -70,7 +71,7 @@ async def test_a_main_with_work_that_the_train_lacks_is_a_reason_and_merging_it_
     assert not (await train.proposal()).problems
 
 
-async def test_missing_credentials_and_programs_are_named_with_every_step_that_needs_them(train: Journey):
+async def test_missing_credentials_and_programs_are_named_with_every_step_that_needs_them(train: DemoJourney):
     bare = {name: text for name, text in train.environ.items() if name not in ("UV_PUBLISH_TOKEN", "HEROKU_API_KEY")}
     bare["PATH"] = bare["PATH"].removeprefix(str(train.world.platform.bin))
     await train.reopen(bare)
@@ -89,7 +90,7 @@ async def test_missing_credentials_and_programs_are_named_with_every_step_that_n
     assert not (await train.proposal()).problems
 
 
-async def test_an_index_that_does_not_answer_is_cannot_tell_and_nothing_is_started(packages: Journey):
+async def test_an_index_that_does_not_answer_is_cannot_tell_and_nothing_is_started(packages: DemoJourney):
     await packages.world.index.stop()
     proposal = await packages.proposal()
     assert len(proposal.problems) == 2
@@ -101,7 +102,7 @@ async def test_an_index_that_does_not_answer_is_cannot_tell_and_nothing_is_start
     await packages.require_shipped_once()
 
 
-async def test_a_number_that_holds_other_bytes_is_refused_and_says_whose_they_are(packages: Journey):
+async def test_a_number_that_holds_other_bytes_is_refused_and_says_whose_they_are(packages: DemoJourney):
     await packages.upload("coin-core", TAKEN, b"not ours", author="Mallory")
     proposal = await packages.proposal()
     assert said(proposal) == ["coin-core 1.1.0 is taken by other bytes"]
@@ -116,7 +117,7 @@ async def test_a_number_that_holds_other_bytes_is_refused_and_says_whose_they_ar
     packages.require_possible()
 
 
-async def test_a_number_that_was_yanked_is_refused_although_the_bytes_are_ours(packages: Journey):
+async def test_a_number_that_was_yanked_is_refused_although_the_bytes_are_ours(packages: DemoJourney):
     release = await require_nothing_moved(packages)
     [artefact, *_] = next(one for one in release.frozen if one.repository == "coin-core").artefacts
     [path] = packages.station.ports.shelf.lay_out([artefact], packages.world.folder / "ours")
@@ -128,13 +129,13 @@ async def test_a_number_that_was_yanked_is_refused_although_the_bytes_are_ours(p
     await require_nothing_moved(packages, "index.published", "index.yanked")
 
 
-async def test_a_tag_without_its_version_is_a_number_that_is_spent(packages: Journey):
+async def test_a_tag_without_its_version_is_a_number_that_is_spent(packages: DemoJourney):
     await packages.git("coin-core", "push", "--quiet", "origin", "release:refs/tags/v1.1.0")
     assert said(await packages.proposal()) == ["coin-core 1.1.0 was yanked or taken"]
     await require_nothing_moved(packages)
 
 
-async def test_a_number_that_is_taken_after_the_confirmation_stops_before_the_push(packages: Journey):
+async def test_a_number_that_is_taken_after_the_confirmation_stops_before_the_push(packages: DemoJourney):
     ship = await packages.confirm()
     await packages.upload("coin-core", TAKEN, b"not ours", author="Mallory")
     assert (await packages.drive(ship)).state is ShipState.STOPPED
@@ -145,15 +146,15 @@ async def test_a_number_that_is_taken_after_the_confirmation_stops_before_the_pu
     assert len(packages.of("index.published")) == 1
 
 
-async def test_a_world_that_moved_between_the_plan_and_the_button_shows_the_new_plan(packages: Journey):
+async def test_a_world_that_moved_between_the_plan_and_the_button_shows_the_new_plan(packages: DemoJourney):
     shown = await packages.proposal()
     await packages.push("coin-core", "release", {"NEWS": "more work\n"})
     await require_refused(packages, shown)
     await require_nothing_moved(packages)
 
 
-async def test_a_command_and_a_script_that_cannot_be_found_are_refused_together(depot: Depot):
-    async with depot.journey(()) as journey:
+async def test_a_command_and_a_script_that_cannot_be_found_are_refused_together(depot: Depot[DemoJourney]):
+    async with depot.journey() as journey:
         for name, path in (("treasury", "bin/test"), ("kiosk", "bin/deploy")):
             await journey.push(name, "release", {"NEWS": "cleaned up\n"})
             await journey.git(name, "rm", "--quiet", path)
@@ -168,14 +169,14 @@ async def test_a_command_and_a_script_that_cannot_be_found_are_refused_together(
         await require_nothing_moved(journey)
 
 
-async def test_what_another_member_depends_on_is_not_ejected(hub: Journey):
+async def test_what_another_member_depends_on_is_not_ejected(hub: DemoJourney):
     with pytest.raises(Refused, match="release eject gold-seats first"):
         await hub.station.conductor.eject(OLIVE, "coin-fees")
     await require_nothing_moved(hub)
 
 
-async def test_a_consumer_on_a_branch_of_a_package_that_does_not_ride_is_refused(depot: Depot):
-    async with depot.journey(()) as journey:
+async def test_a_consumer_on_a_branch_of_a_package_that_does_not_ride_is_refused(depot: Depot[DemoJourney]):
+    async with depot.journey() as journey:
         await journey.review("gold-trim", shape="ui", repositories=["treasury"])
         await journey.assemble(["gold-trim"])
         expected = [f"treasury takes {name} from a branch" for name in ("coin-core", "coin-ledger")]
@@ -183,7 +184,7 @@ async def test_a_consumer_on_a_branch_of_a_package_that_does_not_ride_is_refused
         await require_nothing_moved(journey)
 
 
-async def bump(journey: Journey, names: Sequence[str] = ("coin-core", "coin-ledger")) -> None:
+async def bump(journey: DemoJourney, names: Sequence[str] = ("coin-core", "coin-ledger")) -> None:
     """Give the packages the next number."""
     for name in names:
         await journey.git(name, "checkout", "--quiet", "release")

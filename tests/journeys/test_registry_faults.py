@@ -6,10 +6,10 @@ import asyncio
 
 from core.journal import ShipState
 from core.train.progress import StepState
-from tests.world.stations import Journey
+from tests.world.demo_trains import DemoJourney
 
 
-async def test_a_publish_whose_answer_was_lost_is_recognised_and_no_failure_at_all(packages: Journey):
+async def test_a_publish_whose_answer_was_lost_is_recognised_and_no_failure_at_all(packages: DemoJourney):
     ship = await packages.confirm()
     lost = packages.world.index.script_fault("POST", "/legacy/", times=2, after=True, drop=True)
     progress = await packages.drive(ship)
@@ -19,7 +19,7 @@ async def test_a_publish_whose_answer_was_lost_is_recognised_and_no_failure_at_a
     await packages.require_shipped_once()
 
 
-async def test_a_transient_conflict_and_an_overloaded_index_are_tried_again(packages: Journey):
+async def test_a_transient_conflict_and_an_overloaded_index_are_tried_again(packages: DemoJourney):
     ship = await packages.confirm()
     faults = [packages.world.index.script_fault("POST", "/legacy/", status=status) for status in (409, 503)]
     progress = await packages.drive(ship)
@@ -28,13 +28,15 @@ async def test_a_transient_conflict_and_an_overloaded_index_are_tried_again(pack
     await packages.require_shipped_once()
 
 
-async def test_a_package_that_is_published_late_in_the_index_is_waited_for(packages: Journey):
+async def test_a_package_that_is_published_late_in_the_index_is_waited_for(packages: DemoJourney):
     packages.world.index.index_delay_seconds = 1
     assert (await packages.ship()).state is ShipState.FINISHED
     await packages.require_shipped_once()
 
 
-async def test_a_package_that_never_shows_up_stops_the_train_and_the_resume_publishes_nothing_twice(packages: Journey):
+async def test_a_package_that_never_shows_up_stops_the_train_and_the_resume_publishes_nothing_twice(
+    packages: DemoJourney,
+):
     await packages.configure("bot", lambda bot: bot["train"]["waits"].update(install_seconds=0.3))
     packages.world.index.index_delay_seconds = 2
     assert (await packages.ship()).state is ShipState.STOPPED
@@ -48,7 +50,7 @@ async def test_a_package_that_never_shows_up_stops_the_train_and_the_resume_publ
     await packages.require_shipped_once()
 
 
-async def test_an_index_that_falls_silent_between_two_packages_stops_before_the_second(packages: Journey):
+async def test_an_index_that_falls_silent_between_two_packages_stops_before_the_second(packages: DemoJourney):
     ship = await packages.confirm()
     silence = packages.world.index.script_fault("GET", "/simple/coin-ledger/", times=10**6)
     progress = await packages.drive(ship)
@@ -66,7 +68,7 @@ async def test_an_index_that_falls_silent_between_two_packages_stops_before_the_
     await packages.require_shipped_once()
 
 
-async def test_a_lock_that_the_index_does_not_serve_yet_is_resolved_again(hub: Journey):
+async def test_a_lock_that_the_index_does_not_serve_yet_is_resolved_again(hub: DemoJourney):
     ship = await hub.confirm()
     published = hub.await_effects("index.published", 4)
     driving = asyncio.create_task(hub.drive(ship))
@@ -77,7 +79,7 @@ async def test_a_lock_that_the_index_does_not_serve_yet_is_resolved_again(hub: J
     await hub.require_shipped_once()
 
 
-async def test_a_tag_that_origin_refuses_is_a_warning_and_its_advice_works(packages: Journey):
+async def test_a_tag_that_origin_refuses_is_a_warning_and_its_advice_works(packages: DemoJourney):
     packages.break_once("tag:coin-core")
     progress = await packages.ship()
     assert progress.state is ShipState.FINISHED

@@ -1,6 +1,7 @@
-"""Stations in a laid-out demo world whose train stands ready to ship: made once, put back in place for every test.
+"""Stations in a world of real tools whose train stands ready to ship: made once, put back in place for every test.
 
-Putting back keeps every path and port, so that locks, pages and configuration stay true.
+Putting back keeps every path and port, so that locks, pages and configuration stay true. What a world is made of is in
+`demo_trains` and `gem_trains`.
 """
 
 from __future__ import annotations
@@ -10,22 +11,20 @@ import json
 import os
 import shutil
 import socket
-import tomllib
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
-
-import aiohttp
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from bot import console
 from bot.bootstrap import Station, opened
+from bot.demo.platform import Platform
 from bot.demo.transcript import Transcript
-from bot.demo.world import DemoWorld
 from bot.drafts import draft
 from core.conductor import Answer
+from core.events import EventKind
 from core.journal import Ship
 from core.permissions import Actor, Face, Role
 from core.registry import App, Package
@@ -36,108 +35,66 @@ from core.train.proposal import Proposal
 
 OLIVE = Actor("olive", frozenset(Role), Face.CLI)
 RELEASE, NEW = "r1", "1.1.0"
-RELEASE_PHASE = "release:treasury"
-SEED = "python3 manage.py seed 'gold seats'"
-TASKS: Mapping[str, Mapping[str, Any]] = {
-    "coin-fees": {"shape": "library", "repositories": ["coin-core", "coin-ledger"]},
-    "gold-seats": {"shape": "ui", "repositories": ["treasury"], "post_deploy_cmd": SEED, "depends_on": ["coin-fees"]},
-    "card-view": {"shape": "ui", "repositories": ["wallet"], "depends_on": ["coin-fees"]},
-    "kiosk-hours": {"shape": "script", "repositories": ["kiosk"]},
-}
-PACKAGES = ("coin-fees",)
-HUB = ("coin-fees", "gold-seats")
-SATELLITE = ("kiosk-hours",)
-WHOLE = tuple(TASKS)
-_PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 120
 
 
-class Depot:
-    """One folder in which a world is put back to where it was when `tasks` were frozen; its ports stay reserved."""
+class World(Protocol):
+    """Servers in a folder, which may be left and entered again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self._kept = folder / "world", folder / "kept"
-        self._reserved: list[socket.socket] = []
+    folder: Path
+    platform: Platform
 
-    def close(self) -> None:
-        """Give the ports back."""
-        for one in self._reserved:
-            one.close()
+    @property
+    def environ(self) -> dict[str, str]:
+        """Variables of a process that lives here."""
+        ...
 
-    @asynccontextmanager
-    async def journey(self, tasks: Sequence[str], **config: Mapping[str, Any]) -> AsyncGenerator[Journey]:
-        """A world whose train of `tasks` is assembled (without tasks: a world with reviewed ones and no train)."""
-        await self._put_back(tasks)
-        async with self._entered() as journey:
-            yield journey
+    def origin(self, name: str) -> Path:
+        """The bare repository of `name`; `checkouts/NAME` in the folder is somebody's clone of it."""
+        ...
 
-    async def _put_back(self, tasks: Sequence[str]) -> None:
-        """Make what was never made; then the folder is as it was kept."""
-        if not self._kept.exists():
-            async with self._entered() as journey:
-                await journey.add_release_phase()
-                for slug, fields in TASKS.items():
-                    await journey.review(slug, **fields)
-            self._keep(())
-            self._reserve()
-        if not self._place(tasks).exists():
-            self._restore(())
-            async with self._entered() as journey:
-                await journey.assemble(tasks)
-            self._keep(tasks)
-        self._restore(tasks)
+    def violations(self) -> Sequence[str]:
+        """What was installable without its dependencies until now; looks again first."""
+        ...
 
-    @asynccontextmanager
-    async def _entered(self) -> AsyncGenerator[Journey]:
-        transcript = Transcript()
-        journey = Journey(DemoWorld(self.folder, transcript), transcript)
-        async with journey:
-            yield journey
-
-    def _place(self, tasks: Sequence[str]) -> Path:
-        return self._kept / ("+".join(tasks) or "reviewed")
-
-    def _keep(self, tasks: Sequence[str]) -> None:
-        shutil.copytree(self.folder, self._place(tasks), symlinks=True)
-
-    def _restore(self, tasks: Sequence[str]) -> None:
-        shutil.rmtree(self.folder)
-        shutil.copytree(self._place(tasks), self.folder, symlinks=True)
-
-    def _reserve(self) -> None:
-        """Bound, never listening: nobody else is given these ports between two tests, and the world can bind them."""
-        memories = self.folder.glob("platform/apps/*/memory.json")
-        ports = [json.loads(path.read_text())["port"] for path in memories]
-        ports += json.loads((self.folder / "ports.json").read_text()).values()
-        for port in ports:
-            one = socket.socket()
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind(("127.0.0.1", port))
-            self._reserved.append(one)
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *error: object) -> None: ...
 
 
-class Journey:
+W = TypeVar("W", bound=World)
+
+
+class Journey(Generic[W]):
     """A world, a station in it, and everything that happened to the world since it was entered."""
 
-    def __init__(self, world: DemoWorld, transcript: Transcript) -> None:
+    tasks: ClassVar[Mapping[str, Mapping[str, Any]]]
+    """Slug → fields of a draft."""
+
+    def __init__(self, world: W, transcript: Transcript) -> None:
         self.world, self.listeners = world, transcript.listeners
         self.effects: list[tuple[str, Mapping[str, object]]] = []
         self.environ: dict[str, str] = {}
         transcript.listeners.append(lambda kind, payload: self.effects.append((kind, payload)))
 
-    async def __aenter__(self) -> Journey:
-        self._stack, self._stations = AsyncExitStack(), AsyncExitStack()
-        up = self.await_effects("platform.boot", len(self.world.platform.apps))
-        await self._stack.enter_async_context(self.world)
-        await up()
-        self.environ = self.world.environ
-        watch = asyncio.create_task(self._watch(), name="sampler")
-        self._stack.callback(watch.cancel)
-        await self.reopen()
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            up = self.await_effects("platform.boot", len(self.world.platform.apps))
+            await stack.enter_async_context(self.world)
+            await up()
+            self.environ = self.world.environ
+            stack.callback(asyncio.create_task(self._watch(), name="sampler").cancel)
+            self._stations = await stack.enter_async_context(AsyncExitStack())
+            await self.reopen()
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._stations.aclose()
         await self._stack.aclose()
+
+    async def prepare(self) -> None:
+        """What every train of this world starts with: every task, reviewed."""
+        for slug, fields in self.tasks.items():
+            await self.review(slug, **fields)
 
     # ── acting ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -154,13 +111,6 @@ class Journey:
         change(content)
         path.write_text(json.dumps(content, ensure_ascii=False))
         await self.reopen()
-
-    async def add_release_phase(self) -> None:
-        """From this train on the hub has one."""
-        procfile = self.world.folder / "checkouts" / "treasury" / "Procfile"
-        mark = self.world.folder / "broken" / RELEASE_PHASE
-        line = f'release: if rm "{mark}" 2>/dev/null; then echo "the seats table is locked"; exit 1; fi\n'
-        await self.push("treasury", "release", {"Procfile": procfile.read_text() + line})
 
     async def review(self, slug: str, **fields: Any) -> None:
         """A new task that went all the way to reviewed."""
@@ -185,7 +135,7 @@ class Journey:
 
     async def drive(self, ship: Ship) -> Progress:
         """Run a confirmed ship until it rests."""
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self.station.dispatcher.drive(ship.id)
         return await self.progress()
 
@@ -198,51 +148,37 @@ class Journey:
         answer = None if happened is None else Answer(happened)
         return await self.drive(await self.station.conductor.resume(OLIVE, answer=answer))
 
-    def break_once(self, step: str) -> None:
-        """Let the world fail at `step`, once; see `DemoWorld.breakable`."""
-        assert step in (*self.world.breakable, RELEASE_PHASE), step
-        mark = self.world.folder / "broken" / step
-        mark.parent.mkdir(exist_ok=True)
-        mark.touch()
-
-    def repair(self, step: str) -> None:
-        """Take the mark of `break_once` away."""
-        (self.world.folder / "broken" / step).unlink(missing_ok=True)
-
-    async def push(self, name: str, branch: str, files: Mapping[str, str]) -> str:
-        """Somebody commits `files` to a branch of `name` and pushes it; returns the commit."""
-        work = self.world.folder / "checkouts" / name
+    async def push(self, name: str, branch: str, files: Mapping[str, str]) -> None:
+        """Somebody commits `files` to a branch of `name` and pushes it."""
         await self.git(name, "checkout", "--quiet", "--force", branch)
         await self.git(name, "pull", "--quiet", "--ff-only", "origin", branch)
         for path, text in files.items():
-            (work / path).write_text(text)
+            (self.checkout(name) / path).write_text(text)
         await self.git(name, "add", "--all")
         await self.git(name, "commit", "--quiet", "--message", "A change by somebody")
         await self.git(name, "push", "--quiet", "origin", branch)
-        return (await self.git(name, "rev-parse", "HEAD")).strip()
 
-    async def upload(self, name: str, filename: str, body: bytes, author: str = "") -> None:
-        """Somebody uploads a file of version `NEW` to the index."""
-        form = aiohttp.FormData({"name": name, "version": NEW, "author": author})
-        form.add_field("content", body, filename=filename)
-        headers = {"Authorization": aiohttp.encode_basic_auth("__token__", self.world.index.token)}
-        async with (
-            aiohttp.ClientSession() as client,
-            client.post(self.world.index.publish_url, data=form, headers=headers) as answer,
-        ):
-            assert answer.status == 200, await answer.text()
+    def checkout(self, name: str) -> Path:
+        """Somebody's clone of `name`."""
+        return self.world.folder / "checkouts" / name
 
-    def hook(self, remote: str, name: str, script: str) -> str:
+    async def git(self, name: str, *args: str) -> str:
+        """Run git in the checkout of `name`."""
+        who = {f"GIT_{k}_{f}": "somebody@localhost" for k in ("AUTHOR", "COMMITTER") for f in ("NAME", "EMAIL")}
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.world.folder), "GIT_CONFIG_NOSYSTEM": "1", **who}
+        return await run("git", *args, cwd=self.checkout(name), env=env)
+
+    async def heroku(self, *args: str) -> None:
+        """Type a command of the platform."""
+        await run(self.world.platform.bin / "heroku", *args, cwd=self.world.folder, env=self.environ)
+
+    def hook(self, remote: Path | str, name: str, script: str) -> str:
         """Install a hook into the bare repository at `remote`; returns what was there before."""
         path = Path(remote) / "hooks" / name
         before = path.read_text() if path.exists() else ""
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
         return before
-
-    async def heroku(self, *args: str) -> None:
-        """Type a command of the platform."""
-        await _run(self.world.platform.bin / "heroku", *args, cwd=self.world.folder, env=self.environ)
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -255,6 +191,21 @@ class Journey:
     async def report(self) -> str:
         """What the operator reads about the newest ship."""
         return "\n".join(console.report(await self.progress()))
+
+    async def started(self, step: str) -> None:
+        """Wait until `step` runs."""
+        conductor, seen = self.station.conductor, 0
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                for event in await conductor.events(RELEASE, seen):
+                    seen = event.id
+                    if event.kind is EventKind.STEP_STARTED and event.step == step:
+                        return
+                await conductor.wait_for_events(seen, 1)
+
+    def head(self, name: str, branch: str) -> str:
+        """The commit of a branch, as origin has it now."""
+        return (self.world.origin(name) / "refs" / "heads" / branch).read_text().strip()
 
     def of(self, kind: str, **wanted: object) -> list[Mapping[str, object]]:
         """The effects of a kind since the world was entered, whose fields are as `wanted`."""
@@ -271,17 +222,11 @@ class Journey:
                 enough.set()
 
         async def wait() -> None:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await enough.wait()
 
         self.listeners.append(listen)
         return wait
-
-    async def git(self, name: str, *args: str) -> str:
-        """Run git in the checkout of `name`."""
-        who = {f"GIT_{k}_{f}": "somebody@localhost" for k in ("AUTHOR", "COMMITTER") for f in ("NAME", "EMAIL")}
-        env = {"PATH": os.environ["PATH"], "HOME": str(self.world.folder), "GIT_CONFIG_NOSYSTEM": "1", **who}
-        return await _run("git", *args, cwd=self.world.folder / "checkouts" / name, env=env)
 
     # ── what must be true ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -295,64 +240,114 @@ class Journey:
         assert status.release.state is ReleaseState.SHIPPED
         assert {task.stage for task in status.tasks} == {Stage.SHIPPED}
         assert not status.progress.of(StepState.WAITING, StepState.RUNNING, StepState.FAILED, StepState.UNKNOWN)
-        registry, apps = self.station.settings.registry, list[str]()
+        registry = self.station.settings.registry
         for frozen in status.release.frozen:
             match registry.repositories[frozen.repository]:
                 case Package() as package:
-                    await self._require_published(package, frozen.sha, [one.filename for one in frozen.artefacts], tags)
+                    await self._require_published(package, frozen, tags)
                 case App() as app:
-                    apps.append(app.name)
                     await self._require_deployed(app, frozen, releases if app.hub else 1)
-        self._require_order(apps)
-        assert len(self.of("platform.run")) == (runs if "gold-seats" in status.release.members else 0)
+        commands = [task for task in status.tasks if task.post_deploy_cmd]
+        assert len(self.of("platform.run")) == runs * len(commands)
         for task in status.tasks:
             moves = (await self.station.board.show(task.slug)).moves
             assert all(one.to == other.origin for one, other in pairwise(moves)), moves
         self.require_possible()
 
     def require_possible(self) -> None:
-        """At no instant was anything in the world that could not be."""
-        assert self.world.index.violations == []
+        """At no instant was anything in the world that could not be, and the hub went before the satellites."""
+        assert self.world.violations() == []
         assert [kind for kind, _ in self.effects if kind.endswith(".impossible")] == []
+        order = list(dict.fromkeys(str(one["app"]) for one in self.of("platform.release")))
+        assert order == [name for name in self.world.platform.apps if name in order]
 
-    async def _require_published(self, package: Package, sha: str, files: list[str], tags: bool) -> None:
-        published = [one["filename"] for one in self.of("index.published", name=package.distribution, version=NEW)]
-        assert sorted(map(str, published)) == sorted(files)
-        assert self.world.origins.head(package.name, "main") == sha
+    def locked(self, lock: bytes) -> Mapping[str, str]:
+        """What a consumer's lock takes from the registry, read without the product."""
+        raise NotImplementedError
+
+    async def _require_published(self, package: Package, frozen: Frozen, tags: bool) -> None:
+        listing = await self.station.ports.ecosystems[package.ecosystem].listing(package, NEW)
+        assert listing.files == {one.filename: one.sha256 for one in frozen.artefacts}
+        assert self.head(package.name, "main") == frozen.sha
         if tags:
-            assert await self.station.ports.repositories.tag_commit(package, f"v{NEW}") == sha
+            assert await self.station.ports.repositories.tag_commit(package, f"v{NEW}") == frozen.sha
 
     async def _require_deployed(self, app: App, frozen: Frozen, releases: int) -> None:
-        head, repositories = self.world.origins.head(app.name, "main"), self.station.ports.repositories
+        head, repositories = self.head(app.name, "main"), self.station.ports.repositories
         assert [one["commit"] for one in self.of("platform.release", app=app.name)] == [head] * releases
         if not frozen.by_reference:
             assert head == frozen.sha
             return
-        assert head == self.world.origins.head(app.name, "release")
+        assert head == self.head(app.name, "release")
         main = await repositories.branch_head(app, "main")
         assert main and await repositories.parents(app, main) == (frozen.sha,)
-        locked = tomllib.loads((await repositories.read(app, main, "uv.lock") or b"").decode())["package"]
-        versions = {one["name"]: one["version"] for one in locked if "registry" in one["source"]}
-        assert versions == dict.fromkeys(frozen.by_reference, NEW)
-
-    def _require_order(self, apps: Sequence[str]) -> None:
-        """Dependencies before dependants, packages before apps, the hub before the satellites."""
-        told = [str(one.get("name") or one.get("app")) for kind, one in self.effects if kind in _ACTS]
-        order = list(dict.fromkeys(told))
-        assert order == [one for one in ("coin-core", "coin-ledger", "treasury", "wallet", "kiosk") if one in order]
-        assert set(apps) <= set(order)
+        [lock] = [path for path in await repositories.changed_paths(app, frozen.sha, main) if "lock" in path]
+        locked = self.locked(await repositories.read(app, main, lock) or b"")
+        assert locked == dict.fromkeys(frozen.by_reference, NEW)
 
     async def _watch(self) -> None:
         with suppress(asyncio.CancelledError):
             while True:
-                self.world.index.look()
+                self.world.violations()
                 await asyncio.sleep(0.01)
 
 
-_ACTS = ("index.published", "platform.release", "platform.run")
+J = TypeVar("J", bound=Journey[Any])
 
 
-async def _run(program: str | Path, *args: str, cwd: Path, env: Mapping[str, str]) -> str:
+class Depot(Generic[J]):
+    """One folder in which a world is put back to where it was when a train was frozen; its ports stay reserved."""
+
+    def __init__(self, folder: Path, make: Callable[[Path], J]) -> None:
+        self.folder, self._kept, self._make = folder / "world", folder / "kept", make
+        self._reserved: list[socket.socket] = []
+
+    def close(self) -> None:
+        """Give the ports back."""
+        for one in self._reserved:
+            one.close()
+
+    @asynccontextmanager
+    async def journey(self, *tasks: str) -> AsyncGenerator[J]:
+        """A world whose train of `tasks` is assembled (without tasks: a world with reviewed ones and no train)."""
+        if not self._kept.exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            async with self._make(self.folder) as journey:
+                await journey.prepare()
+            self._keep(())
+            self._reserve()
+        if not self._place(tasks).exists():
+            self._restore(())
+            async with self._make(self.folder) as journey:
+                await journey.assemble(tasks)
+            self._keep(tasks)
+        self._restore(tasks)
+        async with self._make(self.folder) as journey:
+            yield journey
+
+    def _place(self, tasks: Sequence[str]) -> Path:
+        return self._kept / ("+".join(tasks) or "reviewed")
+
+    def _keep(self, tasks: Sequence[str]) -> None:
+        shutil.copytree(self.folder, self._place(tasks), symlinks=True)
+
+    def _restore(self, tasks: Sequence[str]) -> None:
+        shutil.rmtree(self.folder)
+        shutil.copytree(self._place(tasks), self.folder, symlinks=True)
+
+    def _reserve(self) -> None:
+        """Bound, never listening: nobody else is given these ports between two tests, and the world can bind them."""
+        files = [*self.folder.glob("platform/apps/*/memory.json"), *self.folder.glob("ports.json")]
+        for port in (value for path in files for value in json.loads(path.read_text()).values()):
+            if isinstance(port, int):
+                one = socket.socket()
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                one.bind(("127.0.0.1", port))
+                self._reserved.append(one)
+
+
+async def run(program: str | Path, *args: str, cwd: Path, env: Mapping[str, str]) -> str:
+    """Run a program as a person would, and it must succeed; returns what it printed."""
     child = await asyncio.create_subprocess_exec(program, *args, cwd=cwd, env=env, stdout=PIPE, stderr=PIPE)
     out, err = await child.communicate()
     assert child.returncode == 0, err.decode()

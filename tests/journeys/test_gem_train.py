@@ -1,0 +1,112 @@
+"""A train of gems, with the real gem and bundle, from freeze to a frozen `bundle install` in production."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import pytest
+
+from core.journal import ShipState
+from core.train.progress import StepState
+from tests.journeys.conftest import FAST
+from tests.world.gem_server import Fault
+from tests.world.gem_trains import APPS, GEMS, WHOLE, GemJourney
+from tests.world.stations import NEW, Depot
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("gem") is None or shutil.which("bundle") is None,
+    reason="gem and bundle are missing: apt-get install --no-install-recommends ruby ruby-bundler",
+)
+
+
+@pytest.fixture(scope="session")
+def gem_depot() -> Generator[Depot[GemJourney]]:
+    """Where worlds of gems are kept, one for each test process."""
+    with tempfile.TemporaryDirectory(prefix="gems-", dir=FAST) as folder:
+        depot = Depot(Path(folder), GemJourney)
+        yield depot
+        depot.close()
+
+
+@pytest.fixture
+async def gems(gem_depot: Depot[GemJourney]) -> AsyncGenerator[GemJourney]:
+    """Two gems, a hub and a satellite ride."""
+    async with gem_depot.journey(*WHOLE) as journey:
+        yield journey
+
+
+async def test_a_train_of_gems_ships_and_a_frozen_bundle_installs_what_was_published(gems: GemJourney):
+    proposal = await gems.proposal()
+    assert any(argv[:2] == ("gem", "push") for preview in proposal.previews for argv in preview.commands)
+    progress = await gems.ship()
+    assert progress.state is ShipState.FINISHED
+    assert not progress.of(StepState.WARNED)
+    await gems.require_shipped_once()
+    assert gems.world.gems.requests.count("POST /api/v1/gems") == len(GEMS) * 2  # yesterday's, and today's once each
+    for app in APPS:
+        await gems.git(app, "fetch", "--quiet", "origin")
+        await gems.git(app, "checkout", "--quiet", "--detach", "origin/main")
+        assert await gems.installed(app) == [NEW, NEW]
+
+
+async def test_a_push_whose_answer_was_lost_is_recognised(gems: GemJourney):
+    ship = await gems.confirm()
+    gems.world.gems.faults.append(lost := Fault("POST", "/api/v1/gems", status=0, times=2, after=True))
+    progress = await gems.drive(ship)
+    assert lost.times == 0
+    assert progress.state is ShipState.FINISHED
+    await gems.require_shipped_once()
+
+
+async def test_a_gem_that_cannot_be_installed_yet_is_waited_for(gems: GemJourney):
+    gems.world.gems.index_delay_seconds = 1
+    assert (await gems.ship()).state is ShipState.FINISHED
+    await gems.require_shipped_once()
+
+
+async def test_a_lock_before_the_index_has_the_gem_everywhere_is_tried_again(gems: GemJourney):
+    ship = await gems.confirm()
+    driving = asyncio.create_task(gems.drive(ship))
+    await gems.started("repin:office")
+    gems.world.gems.faults += (Fault("GET", f"/info/{name}", status=404) for name in GEMS)
+    assert (await driving).state is ShipState.FINISHED
+    assert not any(fault.times for fault in gems.world.gems.faults)
+    await gems.require_shipped_once()
+
+
+async def test_a_lock_that_never_moves_stops_before_anything_is_deployed(gems: GemJourney):
+    await gems.configure("bot", lambda bot: bot["train"]["waits"].update(lock_tries=2))
+    ship = await gems.confirm()
+    driving = asyncio.create_task(gems.drive(ship))
+    await gems.started("repin:office")
+    gems.world.gems.faults.append(silence := Fault("GET", "/info/", status=404, times=10**6))
+    progress = await driving
+    assert progress.state is ShipState.STOPPED
+    assert progress.live == tuple(f"{name} {NEW}" for name in GEMS)
+    assert {step.id for step in progress.of(StepState.FAILED)} == {"repin:office", "repin:till"}
+    assert not gems.of("platform.release")
+    silence.times = 0
+    await gems.configure("bot", lambda bot: bot["train"]["waits"].update(lock_tries=6))
+    assert (await gems.resume()).state is ShipState.FINISHED
+    await gems.require_shipped_once()
+
+
+async def test_a_number_that_holds_another_gem_is_refused_and_says_whose_it_is(gems: GemJourney):
+    await gems.world.upload(await gems.world.build("money", NEW, "Mallory"))
+    [reason] = (await gems.proposal()).problems
+    assert reason.what == "money 1.1.0 is taken by other bytes"
+    assert "Mallory's" in reason.why
+    assert not gems.of("platform.release")
+    assert gems.head("money", "main") != gems.head("money", "release")
+
+
+async def test_a_number_that_was_yanked_is_refused_although_no_listing_has_it(gems: GemJourney):
+    await gems.world.upload(await gems.world.build("money", NEW, "Ada"))
+    gems.world.gems.yank("money", NEW)
+    [reason] = (await gems.proposal()).problems
+    assert reason.what == "money 1.1.0 was yanked"
+    assert reason.next == "bump the version, then release freeze"

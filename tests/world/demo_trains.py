@@ -1,0 +1,91 @@
+"""Trains in the demo's world: two Python packages, a hub that takes both, and two satellites."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import aiohttp
+
+from bot.demo.transcript import Transcript
+from bot.demo.world import DemoWorld
+from core.registry import Package
+from core.releases import Frozen
+from tests.world.stations import NEW, Journey
+
+PACKAGES, HUB, SATELLITE = ("coin-fees",), ("coin-fees", "gold-seats"), ("kiosk-hours",)
+WHOLE = (*HUB, "card-view", "kiosk-hours")
+RELEASE_PHASE = "release:treasury"
+_SEED = "python3 manage.py seed 'gold seats'"
+
+
+class LookedAtWorld(DemoWorld):
+    """The demo's world, as journeys look at it."""
+
+    def origin(self, name: str) -> Path:
+        """See `stations.World`."""
+        return Path(self.origins.path(name))
+
+    def violations(self) -> Sequence[str]:
+        """See `stations.World`."""
+        self.index.look()
+        return self.index.violations
+
+
+class DemoJourney(Journey[LookedAtWorld]):
+    """A journey whose faults are those of the demo's world."""
+
+    tasks: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "coin-fees": {"shape": "library", "repositories": ["coin-core", "coin-ledger"]},
+        "gold-seats": {
+            "shape": "ui",
+            "repositories": ["treasury"],
+            "post_deploy_cmd": _SEED,
+            "depends_on": ["coin-fees"],
+        },
+        "card-view": {"shape": "ui", "repositories": ["wallet"], "depends_on": ["coin-fees"]},
+        "kiosk-hours": {"shape": "script", "repositories": ["kiosk"]},
+    }
+
+    def __init__(self, folder: Path) -> None:
+        transcript = Transcript()
+        super().__init__(LookedAtWorld(folder, transcript), transcript)
+
+    async def prepare(self) -> None:
+        """Also give the hub a release phase, from this train on."""
+        await super().prepare()
+        mark, procfile = self.world.folder / "broken" / RELEASE_PHASE, self.checkout("treasury") / "Procfile"
+        line = f'release: if rm "{mark}" 2>/dev/null; then echo "the seats table is locked"; exit 1; fi\n'
+        await self.push("treasury", "release", {"Procfile": procfile.read_text() + line})
+
+    def break_once(self, step: str) -> None:
+        """Let the world fail at `step`, once; see `DemoWorld.breakable`."""
+        assert step in (*self.world.breakable, RELEASE_PHASE), step
+        mark = self.world.folder / "broken" / step
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
+
+    def repair(self, step: str) -> None:
+        """Take the mark of `break_once` away."""
+        (self.world.folder / "broken" / step).unlink(missing_ok=True)
+
+    async def upload(self, name: str, filename: str, body: bytes, author: str = "") -> None:
+        """Somebody uploads a file of version `NEW` to the index."""
+        form = aiohttp.FormData({"name": name, "version": NEW, "author": author})
+        form.add_field("content", body, filename=filename)
+        headers = {"Authorization": aiohttp.encode_basic_auth("__token__", self.world.index.token)}
+        url = self.world.index.publish_url
+        async with aiohttp.request("POST", url, data=form, headers=headers) as answer:
+            assert answer.status == 200, await answer.text()
+
+    def locked(self, lock: bytes) -> Mapping[str, str]:
+        """See `Journey`."""
+        packages = tomllib.loads(lock.decode())["package"]
+        return {one["name"]: one["version"] for one in packages if "registry" in one["source"]}
+
+    async def _require_published(self, package: Package, frozen: Frozen, tags: bool) -> None:
+        await super()._require_published(package, frozen, tags)
+        published = [one["filename"] for one in self.of("index.published", name=package.distribution, version=NEW)]
+        assert sorted(map(str, published)) == sorted(one.filename for one in frozen.artefacts)
