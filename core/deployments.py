@@ -37,5 +37,6 @@ async def deployments(tx: Transaction, registry: Registry) -> list[Deployment]:
 def _deployment(app: App, entry: Entry | None, seal: SealRecord | None) -> Deployment:
     if entry is None:
         return Deployment(app, seal=seal)
+    seal = seal if seal and seal.release == entry.release else None  # an older one is no verdict on this commit
     sha, verified = str(entry.facts.get("sha", "")), bool(entry.facts.get("verified"))
     return Deployment(app, sha, verified, entry.release, entry.ended_at, seal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from core.errors import Trouble
-from core.journal import SealStatus
+from core.journal import SealRecord, SealStatus
 from core.observations import Facts, NotYet, Observation
 from core.ports import Ports
 from core.registry import App
@@ -36,7 +36,14 @@ class Seal(Step, frozen=True, tag="seal"):
         return NotYet()
 
     async def perform(self, ports: Ports, results: Results) -> Facts:
-        seal = msgspec.structs.replace(await ports.smoke.check(self.app), release=self.release)
+        try:
+            seal = msgspec.structs.replace(await ports.smoke.check(self.app), release=self.release)
+        except Exception as error:  # a checker that breaks is no verdict on the site, and the record must say so
+            why = f"not sealed: {type(error).__name__}: {error}"
+            now = ports.clock.now()
+            seal = SealRecord(
+                app=self.app.name, status=SealStatus.UNSEALED, summary=why, checked_at=now, release=self.release
+            )
         if seal.status is SealStatus.RED:
             seal = msgspec.structs.replace(seal, rollback=await self._rollback(ports, results))
         async with ports.fenced() as tx:
