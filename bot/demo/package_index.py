@@ -44,6 +44,7 @@ class PackageIndex:
     """The server. `expected`: distributions that belong to this index even before their first upload.
 
     `record` hears of each effect (`index.published`, `index.impossible`, `index.yanked`, `index.deleted`).
+    `is_full(name)` is asked at each upload; True answers 503.
     `violations`: moments at which something installable had a dependency that was not.
     """
 
@@ -56,10 +57,12 @@ class PackageIndex:
         port: int = 0,
         token: str = "pypi-loopback",
         index_delay_seconds: float = 0,
+        is_full: Callable[[str], bool] = lambda name: False,
     ) -> None:
         self.token = token
         self.index_delay_seconds = index_delay_seconds
         self.violations: list[str] = []
+        self._is_full = is_full
         self._record, self._port, self._state = record, port, state_dir / "state.json"
         self._files = state_dir / "files"
         self._expected = {canonicalize_name(name) for name in expected}
@@ -153,6 +156,8 @@ class PackageIndex:
             requires_python=str(form.get("requires_python", "")) or None,
             visible_at=time.time() + self.index_delay_seconds,
         )
+        if self._is_full(upload.name):
+            return _refusal(503, "No space left on device.")
         return self._accept(upload, body)
 
     def _accept(self, upload: Upload, body: bytes) -> web.Response:

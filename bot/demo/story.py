@@ -60,7 +60,7 @@ _PATIENCE_SECONDS = 120
 async def demo(*, stay: bool, state: str | None, transcript: str | None, broken: str | None) -> int:
     """Play the story; with `stay` everything up to the ship, and then people play the rest on the page.
 
-    Exit code 0 when the train is shipped, 1 when it is not. Refused for a step that cannot be broken.
+    Exit code 0 when the train is shipped, 1 when the world complained. Refused for a step that cannot be broken.
     """
     with ExitStack() as stack:
         folder = (
@@ -125,7 +125,9 @@ class Story:
                 await self._until_it_rests(attempt + 1)
             await self._until_told()
         await self.show_what_is_live()
-        return 0
+        for complaint in self.world.complaints:
+            click.echo(f"THE WORLD COMPLAINS: {complaint}", err=True)
+        return 1 if self.world.complaints else 0
 
     async def leave_to_people(self) -> None:
         """Print where to play, and stay until interrupted."""

@@ -22,6 +22,7 @@ from bot.demo.discord import LoopbackDiscord
 from bot.demo.package_index import PackageIndex
 from bot.demo.platform import Platform
 from bot.demo.transcript import Transcript
+from core.ports import Waits
 
 PACKAGES = ("coin-core", "coin-ledger")
 APPS = ("treasury", "wallet", "kiosk")
@@ -54,6 +55,7 @@ class DemoWorld:
             expected=PACKAGES,
             port=ports.index,
             token=_SECRETS["UV_PUBLISH_TOKEN"],
+            is_full=self._is_full,
         )
         self.platform = Platform(
             self.folder / "platform",
@@ -113,10 +115,23 @@ class DemoWorld:
             *(f"seal:{name}" for name in APPS),
         )
 
+    @property
+    def complaints(self) -> list[str]:
+        """What should never happen here: requests that Discord refuses or slows, packages before what they need."""
+        slowed = [f"Discord slowed the bot down: {hit}" for hit in self.discord.rate_limit_hits]
+        return [*self.discord.violations, *slowed, *self.index.violations]
+
     def _break(self, step: str) -> None:
-        """Leave a mark that the step's place in the world finds once."""
+        """Leave a mark that the step's place in the world finds once; an index stays full for all tries."""
         (self.folder / "broken").mkdir(exist_ok=True)
-        (self.folder / "broken" / step).touch()
+        (self.folder / "broken" / step).write_text("x" * Waits().publish_tries)
+
+    def _is_full(self, name: str) -> bool:
+        mark = self.folder / "broken" / f"publish:{name}"
+        left = mark.read_text() if mark.exists() else ""
+        if left:
+            mark.write_text(left[1:])
+        return bool(left)
 
     async def _lay_out(self) -> None:
         """Yesterday's production: version 1.0.0 published and deployed; today's work on the release branches."""

@@ -1,0 +1,56 @@
+"""`stationmaster demo` as a newcomer runs it: without a terminal, without anything but Python and git."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def play(*options: str) -> subprocess.CompletedProcess[str]:
+    """The demo, as a pipe sees it; PATH has git and little else."""
+    env = {**os.environ, "PATH": "/usr/bin:/bin"}
+    argv = [sys.executable, "-m", "bot", "demo", *options]
+    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=170, check=False)
+
+
+def test_the_demo_ships_a_train_and_ends_with_what_is_live_and_sealed(tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path / "state"))
+    ended = play(*state, "--transcript", str(tmp_path / "told.jsonl"))
+    assert ended.returncode == 0, ended.stderr
+    live = ended.stdout.partition("What is live where:")[2].strip().splitlines()
+    assert [line.split()[0] for line in live] == ["wallet", "treasury", "kiosk"]
+    assert all("seal green" in line for line in live)
+    assert "coin-core 1.1.0, coin-ledger 1.1.0" in live[0]
+
+    told = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
+    published = [line["filename"] for line in told if line["kind"] == "index.published" and line["version"] == "1.1.0"]
+    assert [name.partition("-")[0] for name in published] == ["coin_core"] * 2 + ["coin_ledger"] * 2
+    released = [line["app"] for line in told if line["kind"] == "platform.release" and line["version"] == 2]
+    assert released == ["treasury", "wallet", "kiosk"]
+    assert any(line["kind"] == "discord.message" and "smoke seal: passed" in line["text"] for line in told)
+
+    again = play(*state)
+    assert again.returncode == 0 and "types" not in again.stdout
+    assert again.stdout.partition("What is live where:")[2] == ended.stdout.partition("What is live where:")[2]
+
+
+@pytest.mark.parametrize("step", ["publish:coin-ledger", "deploy:kiosk"])
+def test_a_broken_step_stops_the_ship_with_a_report_and_the_resume_button_finishes_it(step: str) -> None:
+    ended = play("--break", step)
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr
+    report = ended.stdout.partition("Ship stopped")[2].partition("Olive presses resume")[0]
+    for part in ("What failed", "Already live in production", "Not started", "[Resume ship]", ".log"):
+        assert part in report
+    assert ended.stdout.count("Olive presses resume") == 1
+    assert "seal green" in ended.stdout
+
+
+def test_a_step_that_does_not_exist_cannot_be_broken() -> None:
+    ended = play("--break", "deploy:kioks")
+    assert ended.returncode == 2
+    assert "did you mean deploy:kiosk?" in ended.stderr
