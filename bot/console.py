@@ -120,6 +120,8 @@ def status(found: Status) -> Iterator[str]:
     if found.progress:
         yield from (f"  {_MARKS[step.state]} {step.title}" for step in found.progress.steps)
         yield from report(found.progress)
+        if found.progress.state is ShipState.RUNNING and not found.holder:
+            yield f"nobody drives it; take it over: stationmaster release resume {release.slug}"
     yield from (line for seal in found.seals for line in seal_lines(seal))
 
 

@@ -200,12 +200,16 @@ class Conductor:
         """Go on with a stopped ship: every step looks at the world again (spec 6.9).
 
         `answer` settles the steps that nobody can tell of; without one they are looked at, and asked about, again.
+        A ship whose process died is given back as it is: it runs on wherever it is driven next.
         """
         require(actor, Role.OPERATOR, "resume")
         now = self._ports.clock.now()
         async with self._ports.records.transaction() as tx:
-            release = await self._resting(tx, slug)
+            release = await self._release(tx, slug)
             ship = await tx.latest_ship(release.slug)
+            if ship and ship.state is ShipState.RUNNING and answer is None and await tx.lease_holder() is None:
+                return ship
+            await self._resting(tx, release.slug)
             if ship is None or ship.state not in (ShipState.STOPPED, ShipState.ASKING):
                 what = f"{release.slug} has no ship to resume"
                 raise Refused(
@@ -317,9 +321,10 @@ class Conductor:
         ship = await tx.latest_ship(release.slug)
         if ship and ship.state is ShipState.RUNNING:
             holder = await tx.lease_holder()
-            by = f"; {holder.holder} holds the train since {holder.since:%H:%M:%S} UTC" if holder else ""
-            why = f"confirmed by {ship.confirmed_by} at {ship.confirmed_at:%H:%M:%S} UTC{by}"
-            raise Refused(f"{release.slug} is shipping already", why, "release status")
+            by = f"{holder.holder} holds the train since {holder.since:%H:%M:%S} UTC" if holder else "nobody drives it"
+            why = f"confirmed by {ship.confirmed_by} at {ship.confirmed_at:%H:%M:%S} UTC; {by}"
+            next_ = "release status" if holder else "release resume takes it over"
+            raise Refused(f"{release.slug} is shipping already", why, next_)
         return release
 
     async def _attach(self, tx: Transaction, actor: Actor, release: Release, slug: str) -> Release:
