@@ -9,9 +9,9 @@ import msgspec
 
 from core.board import existing_task
 from core.deployments import Deployment, deployments
-from core.errors import Reason, Refused
+from core.errors import Refused
 from core.events import Event, EventKind
-from core.journal import EntryState, LeaseHolder, SealRecord, Ship, ShipState
+from core.journal import LeaseHolder, SealRecord, Ship, ShipState
 from core.observations import Value
 from core.permissions import Actor, Role, require
 from core.ports import Ports
@@ -19,6 +19,7 @@ from core.records import Transaction
 from core.registry import Registry
 from core.releases import Release, ReleaseState, assemble, attach, close, eject
 from core.tasks import Stage, Task, TrainMove, move
+from core.train.answer import Answer, settle
 from core.train.freeze import freeze
 from core.train.plan import decoded, ship_plan
 from core.train.progress import Progress, progress
@@ -26,12 +27,7 @@ from core.train.proposal import Proposal, propose
 from core.words import checked_slug, nearest
 
 OFFER_LASTS = timedelta(minutes=30)
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What an operator found out about the steps that nobody could tell of: they happened, or must run again."""
-
-    happened: bool
+_SPENT = "confirmed"
 
 
 class PlanChanged(Refused):
@@ -165,6 +161,8 @@ class Conductor:
             expires = await tx.setting(_offer_key(slug, digest))
         if expires is None:
             raise Refused(f"no plan {digest!r} was offered for {slug}", "a confirmation names the plan", "release ship")
+        if expires == _SPENT:
+            raise _spent(slug)
         if self._ports.clock.now() > datetime.fromisoformat(expires):
             raise Refused(
                 "the confirmation has expired", f"it was good until {expires}", "release ship shows a new plan"
@@ -179,6 +177,9 @@ class Conductor:
             release, last = await self._resting(tx, slug), await tx.latest_ship(slug)
             if ship_plan(release, await _members(tx, release), self.registry).digest != proposal.plan.digest:
                 raise PlanChanged(proposal)
+            if await tx.setting(_offer_key(slug, digest)) == _SPENT:
+                raise _spent(slug)
+            await tx.put_setting(_offer_key(slug, digest), _SPENT)
             ship = await tx.insert_ship(
                 Ship(
                     release=slug,
@@ -199,7 +200,8 @@ class Conductor:
     async def resume(self, actor: Actor, slug: str | None = None, answer: Answer | None = None) -> Ship:
         """Go on with a stopped ship: every step looks at the world again (spec 6.9).
 
-        `answer` settles the steps that nobody can tell of; without one they are looked at, and asked about, again.
+        `answer` settles the steps that nobody can tell of, also where a changed plan must be confirmed anew; without
+        one they are looked at, and asked about, again.
         A ship whose process died is given back as it is: it runs on wherever it is driven next.
         """
         require(actor, Role.OPERATOR, "resume")
@@ -215,20 +217,21 @@ class Conductor:
                 raise Refused(
                     what, f"its last ship is {ship.state}" if ship else "it was never shipped", "release ship"
                 )
-            tasks = await _members(tx, release)
-            if (
-                release.state is not ReleaseState.ASSEMBLED
-                or ship_plan(release, tasks, self.registry).digest != ship.plan_digest
-            ):
-                why = f"{release.slug} or what is registered was changed"
-                raise Refused("the plan has changed since it was confirmed", why, "release ship")
-            resumed = msgspec.structs.replace(
-                ship, state=ShipState.RUNNING, attempt=ship.attempt + 1, reasons=(), ended_at=None
+            if answer:
+                await settle(tx, ship, answer, actor, now)
+            resumed = None
+            if await self._is_planned_still(tx, release, ship):
+                resumed = msgspec.structs.replace(
+                    ship, state=ShipState.RUNNING, attempt=ship.attempt + 1, reasons=(), ended_at=None
+                )
+                await tx.update_ship(ship, resumed)
+                facts: dict[str, Value] = {"ship": ship.id, "attempt": resumed.attempt}
+                await tx.append_event(_event(EventKind.SHIP_RESUMED, release, actor, now, **facts))
+        if resumed is None:
+            why = f"{release.slug} or what is registered was changed" + (
+                "; your answer is written down" if answer else ""
             )
-            await _settle(tx, resumed, answer, actor, now)
-            await tx.update_ship(ship, resumed)
-            facts: dict[str, Value] = {"ship": ship.id, "attempt": resumed.attempt}
-            await tx.append_event(_event(EventKind.SHIP_RESUMED, release, actor, now, **facts))
+            raise Refused("the plan has changed since it was confirmed", why, "release ship")
         return resumed
 
     async def cancel(self, actor: Actor, slug: str | None = None) -> Ship:
@@ -327,6 +330,12 @@ class Conductor:
             raise Refused(f"{release.slug} is shipping already", why, next_)
         return release
 
+    async def _is_planned_still(self, tx: Transaction, release: Release, ship: Ship) -> bool:
+        """True while the plan that was confirmed is the plan; of a shipped release only the end is to be written."""
+        if release.state not in (ReleaseState.ASSEMBLED, ReleaseState.SHIPPED):
+            return False
+        return ship_plan(release, await _members(tx, release), self.registry).digest == ship.plan_digest
+
     async def _attach(self, tx: Transaction, actor: Actor, release: Release, slug: str) -> Release:
         task = await existing_task(tx, slug)
         changed = attach(release, slug)
@@ -354,30 +363,17 @@ class Conductor:
         await tx.append_move(row)
 
 
-async def _settle(tx: Transaction, ship: Ship, answer: Answer | None, actor: Actor, now: datetime) -> None:
-    """Write the operator's answer over the steps that nobody can tell of; the engine looks again where it can.
-
-    In a ship that rests, a step that was started and never ended is such a step too.
-    """
-    if answer is None:
-        return
-    journal = await tx.entries(ship.release)
-    entries = [entry for step in decoded(ship.plan).steps if (entry := journal.get(step.key))]
-    open_questions = [entry for entry in entries if entry.state in (EntryState.STARTED, EntryState.UNKNOWN)]
-    if not open_questions:
-        raise Refused("there is no question to answer", "every step says how it ended", "release resume")
-    for entry in open_questions:
-        if answer.happened:
-            facts = {**entry.facts, "answered_by": actor.name}
-            settled = msgspec.structs.replace(entry, state=EntryState.DONE, facts=facts, ended_at=now, reasons=())
-        else:
-            reason = Reason("to run again", f"{actor.name} said so")
-            settled = msgspec.structs.replace(entry, state=EntryState.FAILED, reasons=(reason,), ended_at=now)
-        await tx.put_entry(settled)
-
-
 async def _members(tx: Transaction, release: Release) -> list[Task]:
     return [await existing_task(tx, slug) for slug in release.members]
+
+
+def _spent(release: str) -> Refused:
+    """One confirmation starts one ship, also when that one has stopped or was cancelled already (spec 6.2)."""
+    return Refused(
+        "this plan was confirmed already",
+        f"see what became of it: release status {release}",
+        "release ship offers it anew",
+    )
 
 
 def _offer_key(release: str, digest: str) -> str:

@@ -102,7 +102,8 @@ def _status(step: AnyStep, phase: str, entry: Entry | None, ship: Ship) -> StepS
         return StepStatus(id=step.id, title=step.title, phase=phase, state=StepState.WAITING)
     state = _STATES[entry.state]
     if state is StepState.RUNNING and ship.state is not ShipState.RUNNING:
-        state = StepState.UNKNOWN
+        # A cancel cuts off only what changed nothing.
+        state = StepState.WAITING if ship.state is ShipState.CANCELLED else StepState.UNKNOWN
     if state is StepState.DONE and entry.adopted:
         state = StepState.ALREADY
     return StepStatus(
