@@ -72,8 +72,8 @@ def release_notes(
     for one in release.frozen:
         published = by_step.get(f"publish:{one.repository}")
         if published:
-            adopted = published.adopted and published.attempt == 1
-            packages.append(PackageNote(one.repository, one.version or "", one.sha, adopted))
+            found = bool(published.facts.get("found"))
+            packages.append(PackageNote(one.repository, one.version or "", one.sha, found))
         else:
             advance, deploy = by_step.get(f"advance:{one.repository}"), by_step.get(f"deploy:{one.repository}")
             sha = str(advance.facts.get("sha", one.sha)) if advance else one.sha

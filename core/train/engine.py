@@ -253,7 +253,7 @@ async def _made_so(step: AnyStep, journal: Journal, ports: Ports, lease: Lease) 
         case Already(facts):
             # Found done after we had started it: our own act, of which the crash kept the news.
             adopted = before is None or before.state is not EntryState.STARTED
-            return {**(before.facts if before else {}), **facts}, adopted
+            return {**(before.facts if before else {"found": True}), **facts}, adopted
         case Blind() if before and before.state is EntryState.DONE:
             return before.facts, True
         case Blind(why) | CannotTell(why) if before and before.state in (EntryState.STARTED, EntryState.UNKNOWN):
