@@ -17,6 +17,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from adapters.child_ends import hear_from_the_kernel
 from adapters.credentials import Secrets
 from adapters.last_will import dying_with_us
 from core.errors import StepFailed, Unreachable
@@ -51,6 +52,7 @@ class ChildProcesses:
         self._env |= {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oConnectTimeout=20", "DISABLE_TELEMETRY": "true"}
         self._env |= dict(extra or {})
         self.on_spawn: Callable[[Argv], None] = lambda argv: None
+        hear_from_the_kernel()
 
     def finds(self, program: str) -> bool:
         """True when a child called `program` could start."""

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 from pathlib import Path
@@ -231,6 +232,14 @@ async def test_whoever_kills_the_shell_that_waits_for_our_end_stops_no_train(tmp
     os.kill(shells[0], signal.SIGKILL)
     await until_gone(shells[0])
     assert (await door(tmp_path).run(("true",))).exit_code == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only Linux tells of a child's end without a thread")
+async def test_a_child_costs_no_thread(tmp_path: Path) -> None:
+    processes, names = door(tmp_path), list[str]()
+    processes.on_spawn = lambda argv: names.extend(thread.name for thread in threading.enumerate())
+    assert (await processes.run(("sh", "-c", "exit 3"))).exit_code == 3
+    assert not [name for name in names if "waitpid" in name]
 
 
 def test_secrets_are_never_shown() -> None:
