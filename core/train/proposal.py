@@ -74,7 +74,10 @@ async def propose(
             previews += looked.previews
             results |= looked.results
             problems += looked.problems
-    return Proposal(release.slug, plan, tuple(previews), tuple(dict.fromkeys(problems)))
+    once: dict[str, Reason] = {}
+    for problem in problems:  # what many steps miss is one problem
+        once.setdefault(problem.what, problem)
+    return Proposal(release.slug, plan, tuple(previews), tuple(once.values()))
 
 
 class _Looked(msgspec.Struct):
@@ -94,7 +97,7 @@ async def _look(
     step: AnyStep, entry: Entry | None, ports: Ports, results: Mapping[str, Facts], looked: _Looked
 ) -> None:
     """Append what one look says. Unreachable is a reason not to start: cannot tell is never no (L11)."""
-    outlook, detail, problems = Outlook.RUN, "", await _missing(step, ports)
+    outlook, detail, problems = Outlook.RUN, "", list[Reason]()
     try:
         match await step.observe(ports, results):
             case Already(facts):
@@ -115,6 +118,8 @@ async def _look(
     except Trouble as trouble:
         problems += trouble.reasons
         outlook = Outlook.REFUSED
+    if outlook is not Outlook.SKIP:
+        problems += await _missing(step, ports)
     if problems and step.soft:
         problems, detail = [], str(problems[0])
     looked.problems += problems

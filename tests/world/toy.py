@@ -50,6 +50,7 @@ class World:
         self.failing: dict[str, Exception] = {}
         self.meanwhile: dict[str, Callable[[], object]] = {}
         self.silent: set[str] = set()
+        self.absent: set[str] = set()
         self.propagation = 0
         self.stuck_locks = 0
         self.power: Callable[[str], bool] = lambda point: True
@@ -210,7 +211,7 @@ class ToyEcosystem:
     A built file is called `name-version.pkg`.
     """
 
-    name, manifest, lock, credentials, tools = "toy", "needs.txt", "needs.lock", (), ()
+    name, manifest, lock, credentials, tools = "toy", "needs.txt", "needs.lock", (), ("toy",)
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -308,7 +309,7 @@ class ToyStrategy:
         self._world = world
 
     def needs(self, app: App, target: Target) -> Needs:
-        return Needs()
+        return Needs(credentials=("TOY_KEY",))
 
     def commands(self, app: App, target: Target, commit: str) -> tuple[Argv, ...]:
         return (("toy", "deploy", app.name, commit),)
@@ -356,7 +357,7 @@ class ToyProcesses:
         self._world = world
 
     def finds(self, program: str) -> bool:
-        return program not in self._world.silent
+        return program not in self._world.absent
 
     async def run(
         self,
@@ -409,14 +410,17 @@ class ToyShelf:
         return tuple(artefact for artefact in artefacts if artefact.sha256 not in self._world.kept)
 
 
-class NoSecrets:
-    """Every credential is there, and none needs masking."""
+class ToyCredentials:
+    """Every variable is set but those in `world.absent`; what is secret in all of them is the word hunter2."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
 
     def has(self, name: str) -> bool:
-        return True
+        return name not in self._world.absent
 
     def mask(self, text: str) -> str:
-        return text
+        return text.replace("hunter2", "••••")
 
 
 class CuttableRecords:
@@ -472,7 +476,7 @@ def toy_ports(world: World, records: Records, scratch: Path) -> Ports:
         ecosystems={"toy": ToyEcosystem(world)},
         strategies={"toy": ToyStrategy(world)},
         processes=ToyProcesses(world),
-        credentials=NoSecrets(),
+        credentials=ToyCredentials(world),
         smoke=ToySmoke(world),
         shelf=ToyShelf(world),
         records=cuttable,

@@ -1,0 +1,317 @@
+"""Every reason not to start, all at once, before anything moves; and a confirmation that holds for what was shown."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from adapters.database.records import Database
+from core.conductor import OFFER_LASTS, PlanChanged
+from core.errors import Refused, StepFailed
+from core.journal import ShipState
+from core.permissions import Actor, Face
+from core.train.proposal import Outlook, Proposal
+from tests.world.toy import World
+from tests.world.toy_train import ADA, OLIVE, RELEASE, REX, WHOLE_TRAIN, Station, draft, registry_of
+
+
+async def proposed(station: Station) -> Proposal:
+    """What the plan says now."""
+    return await station.conductor.plan(RELEASE)
+
+
+def whats(proposal: Proposal) -> list[str]:
+    """The problems, without their reasons."""
+    return [problem.what for problem in proposal.problems]
+
+
+def outlooks(proposal: Proposal) -> dict[str, Outlook]:
+    """What every step will do."""
+    return {preview.step: preview.outlook for preview in proposal.previews}
+
+
+async def assert_cannot_start(station: Station, *what: str) -> None:
+    """The offer names exactly these problems, cannot be confirmed, and nothing was moved."""
+    offer = await station.conductor.offer(OLIVE, RELEASE)
+    assert whats(offer.proposal) == list(what)
+    with pytest.raises(Refused, match="was offered"):
+        await station.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "test")
+    assert station.world.ledger == []
+    assert (await station.conductor.status(RELEASE)).progress is None
+
+
+# ── refusals before anything moves ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_there_is_no_train(station: Station) -> None:
+    with pytest.raises(Refused, match="no release is active"):
+        await station.conductor.plan()
+    with pytest.raises(Refused, match="unknown release 'r1'"):
+        await station.conductor.offer(OLIVE, RELEASE)
+
+
+async def test_a_train_that_is_still_assembling_does_not_ship(station: Station) -> None:
+    await station.conductor.open(OLIVE, RELEASE, await station.reviewed(*WHOLE_TRAIN))
+    await assert_cannot_start(station, "r1 is assembling")
+
+
+async def test_a_silent_registry_stops_everything_before_the_irreversible(assembled: Station) -> None:
+    """L11: an outage made every version look unpublished."""
+    assembled.world.silent = {"registry"}
+    proposal = await proposed(assembled)
+    assert whats(proposal) == ["registry does not answer"]
+    assert {outlooks(proposal)[step] for step in ("publish:money", "publish:ledger")} == {Outlook.REFUSED}
+    await assert_cannot_start(assembled, "registry does not answer")
+
+
+@pytest.mark.parametrize("trace", ["the tag without the version", "other bytes", "marked as yanked"])
+async def test_a_number_that_is_spent_is_not_published(assembled: Station, trace: str) -> None:
+    """L12: a listing omits what was yanked; the tag that is still there tells."""
+    world, place = assembled.world, ("money", "1.1.0")
+    match trace:
+        case "the tag without the version":
+            world.tags["money", "v1.1.0"] = assembled.frozen("money")
+            problem = "money 1.1.0 was yanked or taken"
+        case "other bytes":
+            world.published[place] = {"money-1.1.0.pkg": "of somebody else"}
+            problem = "money 1.1.0 is taken by other bytes"
+        case _:
+            world.yanked.add(place)
+            problem = "money 1.1.0 was yanked"
+    await assert_cannot_start(assembled, problem)
+
+
+async def test_whose_bytes_are_at_our_number_is_said(assembled: Station) -> None:
+    assembled.world.published["money", "1.1.0"] = {"money-1.1.0.pkg": "of somebody else"}
+    [problem] = (await proposed(assembled)).problems
+    assert "it seems to be somebody's" in problem.why
+    assert problem.next.startswith("bump the version")
+
+
+async def test_a_branch_that_moved_since_the_freeze_stops_the_train(assembled: Station) -> None:
+    """Also where nothing is re-pinned: ship promotes what QA saw, and somebody meant this to be in it (spec 6.1)."""
+    world = assembled.world
+    for name in ("turf", "docs", "money"):
+        world.refs[name, "release"] = world.commit({"late": b""}, world.refs[name, "release"])
+    await assert_cannot_start(
+        assembled,
+        "turf has drifted since the freeze",
+        "money has drifted since the freeze",
+        "docs has drifted since the freeze",
+    )
+
+
+async def test_a_branch_that_is_gone_stops_the_train(assembled: Station) -> None:
+    del assembled.world.refs["turf", "release"]
+    await assert_cannot_start(assembled, "turf has drifted since the freeze")
+
+
+async def test_a_main_that_diverged_is_named_and_force_is_never_advised(assembled: Station) -> None:
+    """L36."""
+    world = assembled.world
+    world.refs["docs", "main"] = world.commit({"hotfix": b""}, world.refs["docs", "main"])
+    [problem] = (await proposed(assembled)).problems
+    assert problem.what == "main of docs has diverged"
+    assert problem.next == "merge main into release, then release freeze"
+    assert "force" not in str(problem)
+
+
+async def test_a_dependency_never_moves_backwards(station: Station) -> None:
+    """L15: an equality check downgraded a consumer."""
+    newer = {"needs.txt": b"money@release\n", "needs.lock": b"money==1.10.0\n"}
+    world = station.world
+    world.refs["hub", "release"] = world.commit(newer, world.refs["hub", "main"])
+    await station.prepared(draft("coin", "money"), draft("desk", "hub"))
+    await assert_cannot_start(station, "hub would go back to money 1.1.0")
+
+
+async def test_an_app_that_takes_a_package_from_a_branch_needs_it_aboard(station: Station) -> None:
+    await station.prepared(draft("coin", "money"), draft("desk", "hub"))
+    await assert_cannot_start(station, "hub takes ledger from a branch")
+
+
+async def test_a_post_deploy_command_with_nowhere_to_run_stops_the_train(station: Station) -> None:
+    """Spec 7.4: in dry runs too."""
+    await station.prepared(draft("words", "docs", command="rake words"))
+    await assert_cannot_start(station, "the post-deploy command of words has nowhere to run")
+
+
+async def test_what_is_missing_here_is_named_before_anything_moves(assembled: Station) -> None:
+    """L40: credentials, tools and built files; once, however many steps want it."""
+    assembled.world.kept.clear()
+    assembled.world.absent = {"TOY_KEY", "toy"}
+    await assert_cannot_start(
+        assembled,
+        "toy is not installed",
+        "the built file money-1.1.0.pkg is missing here",
+        "the built file ledger-2.0.0.pkg is missing here",
+        "TOY_KEY is not set",
+    )
+
+
+async def test_a_script_that_is_not_in_the_commit_that_ships_is_missed_before_anything_moves(
+    assembled: Station, database: Database
+) -> None:
+    """L40: main had advanced before it was found that the script did not exist."""
+    reg = assembled.registry
+    docs = msgspec.structs.replace(reg.apps["docs"], test_cmd=("script/test", "docs"))
+    other = registry_of(list(reg.packages.values()), list({**reg.apps, "docs": docs}.values()))
+    await assert_cannot_start(
+        Station(assembled.world, database, assembled.ports.scratch, other),
+        "docs has no script/test at the commit that ships",
+    )
+
+
+async def test_what_is_live_already_needs_nothing_here(assembled: Station) -> None:
+    """Spec 6.9: on another machine the built files of a package that is out are nobody's business."""
+    assembled.world.fail("deploy hub", StepFailed("hub does not serve"))
+    assert (await assembled.shipped()).state is ShipState.STOPPED
+    assembled.world.kept.clear()
+    assert whats(await proposed(assembled)) == []
+    assert (await assembled.shipped()).state is ShipState.FINISHED
+
+
+async def test_all_reasons_come_at_once(assembled: Station) -> None:
+    world = assembled.world
+    world.published["money", "1.1.0"] = {"money-1.1.0.pkg": "of somebody else"}
+    world.refs["turf", "release"] = world.commit({"late": b""}, world.refs["turf", "release"])
+    world.refs["docs", "main"] = world.commit({"hotfix": b""}, world.refs["docs", "main"])
+    world.silent = {"git hub"}
+    await assert_cannot_start(
+        assembled,
+        "money 1.1.0 is taken by other bytes",
+        "git hub does not answer",
+        "turf has drifted since the freeze",
+        "main of docs has diverged",
+    )
+
+
+async def test_a_repository_that_left_the_registry_stops_the_train(assembled: Station, database: Database) -> None:
+    reg = assembled.registry
+    smaller = registry_of([reg.packages["money"]], [app for app in reg.apps.values() if app.name != "docs"])
+    elsewhere = Station(assembled.world, database, assembled.ports.scratch, smaller)
+    assert whats(await elsewhere.conductor.plan(RELEASE)) == [
+        "ledger is frozen but not registered",
+        "docs is frozen but not registered",
+    ]
+
+
+# ── the dry run ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_dry_run_changes_nothing_and_shows_the_plan_that_ship_then_accepts(assembled: Station) -> None:
+    """Spec 6.11; L51: it waits for nothing either."""
+    world, events = assembled.world, await assembled.conductor.events(RELEASE, 0)
+    before = dict(world.refs), dict(world.running), dict(world.published), dict(world.tags), dict(world.commits)
+    points = recorded(world)
+    dry = await proposed(assembled)
+    assert (world.refs, world.running, world.published, world.tags, world.commits) == before
+    assert world.ledger == []
+    assert "sleep" not in points
+    assert await assembled.conductor.events(RELEASE, 0) == events
+    offer = await assembled.conductor.offer(OLIVE, RELEASE)
+    assert offer.proposal == dry
+    ship = await assembled.conductor.ship(OLIVE, RELEASE, dry.digest, "test")
+    assert ship.digest == dry.digest
+
+
+async def test_the_plan_shows_the_exact_commands_and_what_will_be_skipped(assembled: Station) -> None:
+    """L03: one argv is shown and run."""
+    assembled.world.fail("deploy turf", StepFailed("turf exited with 1"))
+    assert (await assembled.shipped()).state is ShipState.STOPPED
+    proposal = await proposed(assembled)
+    by_step = {preview.step: preview for preview in proposal.previews}
+    assert by_step["publish:money"].commands == (("toy", "publish", "money-1.1.0.pkg"),)
+    assert by_step["deploy:hub"].commands == (("toy", "deploy", "hub", assembled.world.running["hub"]),)
+    assert by_step["post-deploy:seats"].commands == (("toy", "run", "hub", "rake", "seed seats"),)
+    skipped = {step for step, outlook in outlooks(proposal).items() if outlook is Outlook.SKIP}
+    assert {"publish:money", "repin:hub", "gate:hub", "advance:hub", "deploy:hub", "advance:turf"} <= skipped
+    assert outlooks(proposal)["deploy:turf"] is Outlook.RUN
+
+
+# ── the confirmation ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_world_that_changed_since_the_offer_shows_the_new_plan_instead(assembled: Station) -> None:
+    """Spec 6.2."""
+    offer = await assembled.conductor.offer(OLIVE, RELEASE)
+    [artefact] = next(
+        one for one in (await assembled.conductor.status(RELEASE)).release.frozen if one.repository == "money"
+    ).artefacts
+    assembled.world.published["money", "1.1.0"] = {artefact.filename: artefact.sha256}
+    with pytest.raises(PlanChanged) as changed:
+        await assembled.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "test")
+    assert outlooks(changed.value.proposal)["publish:money"] is Outlook.SKIP
+    assert changed.value.proposal.digest != offer.proposal.digest
+    assert (await assembled.conductor.status(RELEASE)).progress is None
+
+
+async def test_a_train_that_changed_since_the_offer_is_not_shipped(assembled: Station) -> None:
+    offer = await assembled.conductor.offer(OLIVE, RELEASE)
+    await assembled.conductor.eject(OLIVE, "words")
+    await assembled.conductor.freeze(OLIVE)
+    with pytest.raises(PlanChanged):
+        await assembled.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "test")
+
+
+async def test_a_problem_that_came_up_since_the_offer_refuses_the_confirmation(assembled: Station) -> None:
+    offer = await assembled.conductor.offer(OLIVE, RELEASE)
+    world = assembled.world
+    world.refs["docs", "release"] = world.commit({"late": b""}, world.refs["docs", "release"])
+    with pytest.raises(Refused, match="docs has drifted"):
+        await assembled.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "test")
+    assert world.ledger == []
+
+
+async def test_an_offer_expires(assembled: Station) -> None:
+    """L05: declined, absent and expired are three different outcomes."""
+    offer = await assembled.conductor.offer(OLIVE, RELEASE)
+    assembled.world.now += OFFER_LASTS + timedelta(seconds=1)
+    with pytest.raises(Refused, match="the confirmation has expired"):
+        await assembled.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "test")
+    assert (await assembled.shipped()).state is ShipState.FINISHED
+
+
+async def test_what_was_never_offered_cannot_be_confirmed(assembled: Station) -> None:
+    with pytest.raises(Refused, match="no plan '0123456789' was offered for r1"):
+        await assembled.conductor.ship(OLIVE, RELEASE, "0123456789", "test")
+    dry = await proposed(assembled)
+    with pytest.raises(Refused, match="was offered for r1"):
+        await assembled.conductor.ship(OLIVE, RELEASE, dry.digest, "test")
+
+
+@pytest.mark.parametrize("actor", [ADA, REX, Actor("nobody", frozenset(), Face.DISCORD)], ids=lambda actor: actor.name)
+async def test_only_operators_open_fill_freeze_offer_ship_resume_cancel_and_abandon(
+    assembled: Station, actor: Actor
+) -> None:
+    """Spec 9.5, and the guard stands inside every act (L55)."""
+    digest = (await assembled.conductor.offer(OLIVE, RELEASE)).proposal.digest
+    conductor = assembled.conductor
+    for attempt in (
+        conductor.open(actor, "r2"),
+        conductor.add(actor, "pay"),
+        conductor.eject(actor, "words"),
+        conductor.freeze(actor),
+        conductor.offer(actor),
+        conductor.ship(actor, RELEASE, digest, "test"),
+        conductor.resume(actor),
+        conductor.cancel(actor),
+        conductor.abandon(actor),
+    ):
+        with pytest.raises(Refused, match="only the operator role may"):
+            await attempt
+    assert (await conductor.ship(OLIVE, RELEASE, digest, "test")).confirmed_by == "olive"
+
+
+def recorded(world: World) -> list[str]:
+    """The touches of the world from now on."""
+    points: list[str] = []
+
+    def power(point: str) -> bool:
+        points.append(point)
+        return True
+
+    world.power = power
+    return points
