@@ -197,9 +197,9 @@ async def test_a_long_transaction_starves_no_beat(database: Database) -> None:
         lease.assert_fresh()
 
 
-async def test_a_long_transaction_of_somebody_delays_no_beat_on_postgresql(database: Database, url: str) -> None:
-    if url.startswith("sqlite"):
-        pytest.skip("SQLite lets one write at a time, beats included: there a transaction is bounded instead")
+# SQLite lets one write at a time, beats included: there a transaction is bounded instead.
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_a_long_transaction_of_somebody_delays_no_beat_on_postgresql(database: Database) -> None:
     async with database.lease("ada") as lease, database.transaction() as rows:
         await rows.put_setting("name", "value")
         until = asyncio.get_running_loop().time() + 1.5 * SHORT.takeover
