@@ -54,11 +54,11 @@ class World:
         self.propagation = 0
         self.stuck_locks = 0
         self.power: Callable[[str], bool] = lambda point: True
-        self.touches = 0
+        self.points: list[str] = []
 
     def touch(self, point: str) -> None:
         """Every look and every act passes here, before and after."""
-        self.touches += 1
+        self.points.append(point)
         if not self.power(point):
             raise Kill(point)
 
@@ -190,6 +190,7 @@ class ToyRepositories:
             self._world.refs[place] = commit
 
         self._world.effect("push", repository.name, branch, commit, apply=apply)
+        await self._world.ask(f"answer of push {repository.name}")
 
     async def push_tag(self, repository: Repository, tag: str, commit: Sha) -> None:
         await self._world.ask(f"tag {repository.name}")
