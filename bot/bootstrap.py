@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from adapters.checkup import Finding, Probe, check_environment
+from adapters.checkup import Finding, check_environment
 from adapters.config import Settings, config_folder, load
 from adapters.database.deliveries import DatabaseDeliveries
 from adapters.database.records import Database
@@ -25,7 +25,7 @@ from adapters.web import Web
 from core.board import Board
 from core.conductor import Conductor
 from core.deliveries import Deliveries
-from core.errors import Refused
+from core.errors import Reason, Refused
 from core.ports import Ports
 from core.records import Records
 from core.train.dispatcher import Dispatcher
@@ -57,8 +57,13 @@ class Station:
     processes: ChildProcesses
     web: Web
 
-    async def check(self, extra: Mapping[str, Probe] | None = None) -> list[Finding]:
-        """Everything that the configuration speaks of, looked at (spec 10.3)."""
+    async def check(self, discord: Callable[[], Awaitable[Sequence[Reason]]]) -> list[Finding]:
+        """Everything that the configuration speaks of, looked at (spec 10.3). `discord`: what is wrong there."""
+
+        async def discord_findings() -> list[Finding]:
+            problems = await discord()
+            return [Finding(False, p.what, p.why, p.next) for p in problems] or [Finding(True, "Discord", "ready")]
+
         return await check_environment(
             self.settings,
             self.processes,
@@ -66,7 +71,7 @@ class Station:
             self.ports.repositories,
             ecosystems=self.ports.ecosystems,
             strategies=self.ports.strategies,
-            extra={"database": self._database_answers, **(extra or {})},
+            extra={"database": self._database_answers, "Discord": discord_findings},
         )
 
     async def _database_answers(self) -> list[Finding]:

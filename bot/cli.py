@@ -333,10 +333,10 @@ async def prod_smoke(app: str, as_json: bool) -> int:
 @runs
 async def check(as_json: bool) -> int:
     """Check configuration, credentials, tools and remotes; list everything that is wrong at once."""
-    from bot.serving import discord_findings
+    from bot.serving import discord_problems
 
     async with _station() as station:
-        findings = await station.check({"discord": lambda: discord_findings(station)})
+        findings = await station.check(lambda: discord_problems(station))
         if as_json:
             _json(findings)
         else:

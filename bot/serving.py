@@ -10,8 +10,10 @@ from bot.bootstrap import Station
 from bot.client import DiscordSettings
 from bot.demo.discord.redirect import redirect_client
 from bot.discord_faces import StationBot
-from core.errors import Refused
+from core.errors import Reason, Refused
 from core.permissions import Role
+
+_CHECK_SECONDS = 30
 
 
 async def serve(station: Station) -> None:
@@ -35,6 +37,26 @@ async def run_beside(station: Station, bot: StationBot) -> None:
             group.create_task(station.dispatcher.run_forever(), name="dispatcher")
     except ExceptionGroup as broken:
         raise broken.exceptions[0] from broken
+
+
+async def discord_problems(station: Station) -> tuple[Reason, ...]:
+    """Connect once, and say what is wrong with token, server, channel and permissions."""
+    try:
+        bot = discord_bot(station)
+        async with asyncio.timeout(_CHECK_SECONDS), asyncio.TaskGroup() as group:
+            connecting = group.create_task(bot.connection.run(), name="discord check")
+            problems = (await bot.ready()).problems
+            connecting.cancel()
+        await bot.connection.close()
+        return problems
+    except TimeoutError:
+        return (Reason("Discord does not answer", f"not ready within {_CHECK_SECONDS} s", "try again in a minute"),)
+    except Refused as refusal:
+        return refusal.reasons
+    except ExceptionGroup as broken:
+        if refusals := broken.subgroup(Refused):
+            return tuple(reason for one in refusals.exceptions if isinstance(one, Refused) for reason in one.reasons)
+        raise
 
 
 def discord_bot(station: Station) -> StationBot:
