@@ -53,7 +53,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Web).ser
 """
 _PROCFILE = """\
 build: bundle install --quiet && bundle exec ruby -e 'require "ledger"; puts Money::VERSION, Ledger::VERSION'
-web: python3 -S web.py
+web: exec python3 -S web.py
 """
 _DEPLOY = """\
 #!/bin/sh

@@ -11,12 +11,13 @@ import json
 import os
 import shutil
 import socket
-from asyncio.subprocess import PIPE
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from bot import console
 from bot.bootstrap import Station, opened
@@ -36,6 +37,7 @@ from core.train.proposal import Proposal
 OLIVE = Actor("olive", frozenset(Role), Face.CLI)
 RELEASE, NEW = "r1", "1.1.0"
 PATIENCE_SECONDS = 120
+PROJECT = Path(__file__).parents[2]
 
 
 class World(Protocol):
@@ -167,6 +169,18 @@ class Journey(Generic[W]):
         who = {f"GIT_{k}_{f}": "somebody@localhost" for k in ("AUTHOR", "COMMITTER") for f in ("NAME", "EMAIL")}
         env = {"PATH": os.environ["PATH"], "HOME": str(self.world.folder), "GIT_CONFIG_NOSYSTEM": "1", **who}
         return await run("git", *args, cwd=self.checkout(name), env=env)
+
+    async def spawn(self, *args: str) -> Process:
+        """Start `stationmaster ARGS` as a process of its own, which nobody sits at."""
+        env = {**self.environ, "STATIONMASTER_ACTOR": "olive"}
+        argv = (sys.executable, "-m", "bot", *args)
+        return await asyncio.create_subprocess_exec(
+            *argv, cwd=PROJECT, env=env, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True
+        )
+
+    async def type(self, *args: str) -> Said:
+        """Type `stationmaster ARGS` and wait for its end."""
+        return await said(await self.spawn(*args))
 
     async def heroku(self, *args: str) -> None:
         """Type a command of the platform."""
@@ -344,6 +358,21 @@ class Depot(Generic[J]):
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 one.bind(("127.0.0.1", port))
                 self._reserved.append(one)
+
+
+class Said(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    exit_code: int
+    out: str
+    err: str
+
+
+async def said(process: Process) -> Said:
+    """The end of a process."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        out, err = await process.communicate()
+    return Said(process.returncode or 0, out.decode(), err.decode())
 
 
 async def run(program: str | Path, *args: str, cwd: Path, env: Mapping[str, str]) -> str:
