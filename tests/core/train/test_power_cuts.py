@@ -169,8 +169,8 @@ def test_an_engine_that_never_looks_is_found_out(empty_record: Path, monkeypatch
 def test_an_engine_that_never_writes_started_is_found_out(empty_record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The property above can fail: this one runs a command twice."""
 
-    async def forgets(journal: engine.Journal, step: AnyStep) -> None:
+    async def forgets(journal: engine.Logbook, step: AnyStep) -> None:
         return None
 
-    monkeypatch.setattr(engine.Journal, "started", forgets)
+    monkeypatch.setattr(engine.Logbook, "started", forgets)
     _assert_some_cut_is_noticed(empty_record)
