@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any, cast
 
 import aiosqlite
@@ -181,10 +182,49 @@ class _Uncut(aiosqlite.Connection):
             raise cancelled from running.exception()
         return running.result()
 
+    def cursor(self) -> Any:
+        return _OneTrip(self)
+
     def stop(self) -> asyncio.Future[Any] | None:
         if self._running:
             self._ended = cast("asyncio.Future[Any] | None", super().stop())  # pyright: ignore[reportUnknownMemberType]
         return self._ended
+
+
+class _OneTrip:
+    """What SQLAlchemy takes for a cursor: a statement and its rows are one trip to the thread, not four."""
+
+    description: Any = None
+    rowcount = -1
+    lastrowid: int | None = None
+    arraysize = 1
+
+    def __init__(self, connection: _Uncut) -> None:
+        self._connection = connection
+        self._rows: list[Any] = []
+
+    async def __aenter__(self) -> _OneTrip:
+        return self
+
+    async def execute(self, statement: str, values: Any = ()) -> None:
+        await self._run(lambda connection: connection.execute(statement, values))
+
+    async def executemany(self, statement: str, rows: Any) -> None:
+        await self._run(lambda connection: connection.executemany(statement, rows))
+
+    async def fetchall(self) -> list[Any]:
+        return self._rows
+
+    async def close(self) -> None:
+        """Nothing is left open."""
+
+    async def _run(self, start: Callable[[sqlite3.Connection], sqlite3.Cursor]) -> None:
+        def to_the_end() -> None:
+            with closing(start(self._connection._conn)) as cursor:  # pyright: ignore[reportPrivateUsage]
+                self._rows = cursor.fetchall()
+                self.description, self.rowcount, self.lastrowid = cursor.description, cursor.rowcount, cursor.lastrowid
+
+        await self._connection._execute(to_the_end)  # pyright: ignore[reportPrivateUsage]
 
 
 def _settle_sqlite(engine: AsyncEngine) -> None:
