@@ -137,6 +137,8 @@ def new_task(draft: Task, registry: Registry, shapes: frozenset[str]) -> Task:
         reasons.append(Reason(f"unknown shape {draft.shape!r}", "config/feature_shapes.yml does not name it", hint))
     if not draft.works:
         reasons.append(Reason("a task names at least one repository", "", f"known: {', '.join(registry.repositories)}"))
+    twice = sorted({name for name in draft.repositories if draft.repositories.count(name) > 1})
+    reasons += [Reason(f"{name} is named twice", "a task has one branch in a repository", "keep one") for name in twice]
     for work in draft.works:
         if work.repository not in registry.repositories:
             reasons.append(Reason(*unknown("repository", work.repository, registry.repositories)))

@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from core.errors import Refused
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
-_BRANCH = re.compile(r"(?![-/.])(?!.*(\.\.|@\{|//|\.lock$))[^\s\x00-\x1f\x7f~^:?*\[\\]{1,200}(?<![/.])")
+_BRANCH = re.compile(
+    r"(?![-/.]|HEAD$|@$)(?!.*(\.\.|@\{|//|/\.|\.lock(/|$)))[^\s\x00-\x1f\x7f~^:?*\[\\]{1,200}(?<![/.])"
+)
 
 
 def slug_from(title: str) -> str:
@@ -55,7 +57,8 @@ def split_words(command: str) -> tuple[str, ...]:
     except ValueError as error:
         position = _never_closed(command)
         why = f"{str(error).lower()} at character {position + 1}: {command[position : position + 20]!r}"
-        raise Refused(f"the command is malformed: {command[:80]!r}", why, "close the quote") from error
+        next_ = "take the backslash at the end away" if command[position] == "\\" else "close the quote"
+        raise Refused(f"the command is malformed: {command[:80]!r}", why, next_) from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

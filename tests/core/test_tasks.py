@@ -1,0 +1,191 @@
+"""Tasks and their moves (spec 2): every pair of stages either moves or says what is legal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import combinations, product
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import Refused
+from core.permissions import Actor, Face, Role
+from core.tasks import MOVES, Move, Stage, Task, TrainMove, Work, legal_moves, move, new_task, post_deploy_argv
+from tests.world.toy_train import draft, registry
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SHAPES = frozenset({"toy", "endpoint"})
+ROLES = [frozenset(roles) for size in range(4) for roles in combinations(Role, size)]
+PAIRS = list(product(Stage, Stage))
+
+
+def actor(*roles: Role) -> Actor:
+    return Actor("ada", frozenset(roles), Face.CLI)
+
+
+def at(stage: Stage) -> Task:
+    return msgspec.structs.replace(draft("pay", "money"), stage=stage)
+
+
+def problems(task: Task) -> list[str]:
+    """What `new_task` says of a draft."""
+    with pytest.raises(Refused) as refusal:
+        new_task(task, registry(), SHAPES)
+    return [reason.what for reason in refusal.value.reasons]
+
+
+# ── moves ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("origin", "to"), PAIRS)
+def test_every_pair_of_stages_moves_for_who_may_or_names_the_legal_moves(origin: Stage, to: Stage) -> None:
+    """Spec 2.2, over every set of roles and every move of the train."""
+    mover = MOVES.get((origin, to))
+    for roles, by_train in product(ROLES, [None, *TrainMove]):
+        allowed = by_train is mover if isinstance(mover, TrainMove) else bool(mover and mover & roles)
+        try:
+            changed, row = move(at(origin), to, actor(*roles), NOW, NOW, by_train=by_train, reason="because")
+        except Refused as refusal:
+            assert not allowed
+            [reason] = refusal.reasons
+            assert reason.why == f"it is {origin}"
+            assert reason.next == f"legal from here: {', '.join(legal_moves(origin)) or 'none'}"
+        else:
+            assert allowed
+            assert (changed.stage, row.origin, row.to) == (to, origin, to)
+
+
+def test_the_moves_are_those_of_the_table_and_no_other() -> None:
+    """Spec 2.2."""
+    assert {f"{origin}→{to}" for origin, to in MOVES} == {
+        *("designed→building", "building→submitted", "submitted→reviewed", "building→blocked", "submitted→blocked"),
+        *("blocked→building", "reviewed→assembled", "assembled→reviewed", "assembled→shipped", "shipped→archived"),
+    }
+
+
+@pytest.mark.parametrize("to", [Stage.ASSEMBLED, Stage.REVIEWED, Stage.SHIPPED])
+def test_nobody_makes_a_move_of_the_train(to: Stage) -> None:
+    origin = Stage.REVIEWED if to is Stage.ASSEMBLED else Stage.ASSEMBLED
+    with pytest.raises(Refused, match="of a release"):
+        move(at(origin), to, actor(*Role), NOW, NOW)
+
+
+@pytest.mark.parametrize("origin", [Stage.BUILDING, Stage.SUBMITTED])
+@pytest.mark.parametrize("reason", ["", " ", "\n\t"])
+def test_blocking_needs_a_reason(origin: Stage, reason: str) -> None:
+    with pytest.raises(Refused, match="needs a reason"):
+        move(at(origin), Stage.BLOCKED, actor(Role.AGENT), NOW, NOW, reason=reason)
+
+
+@given(st.lists(st.tuples(st.sampled_from(Stage), st.sampled_from([None, *TrainMove])), max_size=30))
+def test_a_timeline_is_contiguous_whatever_was_tried(tried: list[tuple[Stage, TrainMove | None]]) -> None:
+    """Spec 2.3: each *from* is the previous *to*, and the times add up."""
+    task, since, rows = draft("pay", "money"), NOW, list[Move]()
+    for number, (to, by_train) in enumerate(tried):
+        moment = NOW + timedelta(minutes=number)
+        try:
+            task, row = move(task, to, actor(*Role), moment, since, by_train=by_train, reason="because")
+        except Refused:
+            continue
+        rows.append(row)
+        since = moment
+    stages = [Stage.DESIGNED, *(row.to for row in rows)]
+    assert [row.origin for row in rows] == stages[:-1]
+    assert task.stage is stages[-1]
+    assert sum(row.seconds or 0 for row in rows) == (since - NOW).total_seconds()
+
+
+def test_the_first_builder_stays_the_builder_and_the_start_the_start() -> None:
+    started, _ = move(at(Stage.DESIGNED), Stage.BUILDING, actor(Role.AGENT), NOW, NOW)
+    blocked, _ = move(started, Stage.BLOCKED, actor(Role.AGENT), NOW, NOW, reason="waiting")
+    other = Actor("bob", frozenset({Role.AGENT}), Face.API)
+    again, row = move(blocked, Stage.BUILDING, other, NOW + timedelta(hours=1), NOW)
+    assert (again.builder, again.started_at) == ("ada", NOW)
+    assert (row.actor, row.source, row.seconds) == ("bob", "api", 3600)
+    assert (row.model, row.tokens, row.cost_usd) == (None, None, None), "what nobody reported is not zero"
+
+
+# ── drafts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_draft_gets_its_slug_from_its_title() -> None:
+    found = new_task(
+        msgspec.structs.replace(draft("pay", "money"), slug="", title="  Pay\n with   crowns "), registry(), SHAPES
+    )
+    assert (found.slug, found.title) == ("pay-with-crowns", "Pay with crowns")
+
+
+def test_all_problems_of_a_draft_come_at_once() -> None:
+    bad = msgspec.structs.replace(
+        draft("Not A Slug"),
+        title="x" * 5000,
+        shape="endpoit",
+        works=(Work("mony", "feat/x"), Work("hub", "--upload-pack=evil"), Work("turf", "a"), Work("turf", "b")),
+        post_deploy_cmd="rake 'seed",
+    )
+    assert problems(bad) == [
+        "the title has 5000 characters",
+        "unknown shape 'endpoit'",
+        "turf is named twice",
+        "unknown repository 'mony'",
+        "'--upload-pack=evil' is no branch name",
+        'the command is malformed: "rake \'seed"',
+        "'Not A Slug' is no slug",
+    ]
+
+
+def test_the_nearest_name_is_offered() -> None:
+    with pytest.raises(Refused) as refusal:
+        new_task(msgspec.structs.replace(draft("pay", "mony"), shape="endpoit"), registry(), SHAPES)
+    assert [reason.next for reason in refusal.value.reasons] == ["did you mean endpoint?", "did you mean money?"]
+
+
+def test_an_empty_draft_says_what_a_task_needs() -> None:
+    empty = msgspec.structs.replace(draft(""), title=" ", shape="")
+    assert problems(empty) == ["a task needs a title", "unknown shape ''", "a task names at least one repository"]
+
+
+@pytest.mark.parametrize("title", ["@everyone look", "`rm -rf /`", "**bold** <@123> ||spoiler||", "x" * 200])
+def test_a_title_may_say_anything_that_fits(title: str) -> None:
+    """L50: what it may do to a channel is the faces' business, and they escape it."""
+    assert new_task(msgspec.structs.replace(draft("pay", "money"), title=title), registry(), SHAPES).title == title
+
+
+def test_a_title_without_a_letter_needs_a_slug() -> None:
+    wave = msgspec.structs.replace(draft("pay", "money"), slug="", title="🌊🌊")
+    assert problems(wave) == ["no slug can be derived from '🌊🌊'"]
+    assert new_task(msgspec.structs.replace(wave, slug="wave"), registry(), SHAPES).slug == "wave"
+
+
+# ── post-deploy commands ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n", "none", "None", " NONE "])
+def test_blank_or_none_means_no_command(text: str) -> None:
+    """Spec 7.5."""
+    assert post_deploy_argv(text) is None
+
+
+def test_a_command_is_split_like_a_shell_would() -> None:
+    assert post_deploy_argv("rake 'seed seats' NAME=\"a b\"") == ("rake", "seed seats", "NAME=a b")
+    assert post_deploy_argv("none of it") == ("none", "of", "it")
+
+
+@pytest.mark.parametrize(
+    ("text", "why", "advice"),
+    [
+        ("rake 'seed seats", 'no closing quotation at character 6: "\'seed seats"', "close the quote"),
+        ('Rake "Seed', "no closing quotation at character 6: '\"Seed'", "close the quote"),
+        ("rake seed\\", "no escaped character at character 10: '\\\\'", "take the backslash at the end away"),
+    ],
+)
+def test_a_malformed_command_is_refused_with_the_position_when_the_task_is_saved(
+    text: str, why: str, advice: str
+) -> None:
+    """Spec 7.6."""
+    with pytest.raises(Refused) as refusal:
+        new_task(draft("pay", "money", command=text), registry(), SHAPES)
+    [reason] = refusal.value.reasons
+    assert (reason.why, reason.next) == (why, advice)

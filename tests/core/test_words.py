@@ -1,0 +1,100 @@
+"""Slugs, branches and commands as people type them."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import Refused
+from core.words import checked_branch, checked_slug, lasting, nearest, slug_from, split_words
+
+SHELL_TEXT = st.text(alphabet="ab $;|&'\"\\\n\t#-é", max_size=30)
+BRANCHES = [
+    *("feat/pay", "a/.b", "a.lock/b", "x.lock", "@", "HEAD", "HEAD/x", "a@b", "a@{b", "a//b", "a..b", "a.", "a/", "/a"),
+    *(".a", "-x", "--upload-pack=x", "ä/ö", "a b", "a\tb", "a~1", "a^", "a:b", "a?", "a*", "a[b", "a\\b", ""),
+]
+
+
+@given(st.text(max_size=5000))
+def test_a_slug_that_is_derived_is_a_legal_one(title: str) -> None:
+    try:
+        slug = slug_from(title)
+    except Refused as refusal:
+        assert refusal.reasons[0].next == "give a slug: a-z, 0-9, -"
+    else:
+        assert checked_slug(slug) == slug
+
+
+@pytest.mark.parametrize(
+    ("title", "slug"),
+    [
+        ("Pay with crowns", "pay-with-crowns"),
+        ("@everyone `rm -rf` *now*", "everyone-rm-rf-now"),
+        ("Größe  ändern!", "groe-andern"),
+        ("x" * 5000, "x" * 48),
+        ("a" * 47 + " b", "a" * 47),
+    ],
+)
+def test_a_title_becomes_a_slug(title: str, slug: str) -> None:
+    assert slug_from(title) == slug
+
+
+@pytest.mark.parametrize("slug", ["", "Pay", "pay day", "-pay", "p" * 49, "päy", "pay\n", "../pay"])
+def test_what_is_no_slug_is_refused(slug: str) -> None:
+    with pytest.raises(Refused, match="is no slug"):
+        checked_slug(slug)
+
+
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_a_branch_is_what_git_takes_for_one_and_never_an_option(branch: str) -> None:
+    asked = subprocess.run(["git", "check-ref-format", f"refs/heads/{branch}"], check=False)
+    legal = asked.returncode == 0 and not branch.startswith("-") and branch not in ("HEAD", "@")
+    try:
+        assert checked_branch(branch) == branch
+        assert legal
+    except Refused as refusal:
+        assert not legal
+        assert ("option" in refusal.reasons[0].why) == branch.startswith("-")
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12), max_size=5))
+def test_quoted_words_come_out_as_they_went_in(words: list[str]) -> None:
+    """L02: quoted arguments were mangled."""
+    assert split_words(shlex.join(words)) == tuple(words)
+
+
+@given(SHELL_TEXT)
+def test_a_malformed_command_is_refused_at_the_place_where_it_goes_wrong(text: str) -> None:
+    """Spec 7.6: up to that place the text is well-formed, and that place opens what never ends."""
+    try:
+        split_words(text)
+    except Refused as refusal:
+        at, _, _ = refusal.reasons[0].why.partition("at character ")[2].partition(":")
+        place = int(at) - 1
+        assert text[place] in "'\"\\\\"
+        split_words(text[:place])
+        advice = "take the backslash at the end away" if text[place] == "\\" else "close the quote"
+        assert refusal.reasons[0].next == advice
+
+
+def test_nothing_in_a_command_is_a_shell() -> None:
+    assert split_words("rake x; rm -rf / && echo $HOME # really") == (
+        *("rake", "x;", "rm", "-rf", "/", "&&", "echo", "$HOME", "#", "really"),
+    )
+
+
+def test_the_nearest_name_is_offered_and_nothing_far_fetched() -> None:
+    assert nearest("mony", ["money", "ledger"]) == "money"
+    assert nearest("zzz", ["money", "ledger"]) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.42, "0.4 s"), (42, "42 s"), (185, "3 min 05 s"), (7800, "2 h 10 min"), (3599.7, "1 h 00 min")],
+)
+def test_durations_read_like_durations(seconds: float, words: str) -> None:
+    assert lasting(seconds) == words
