@@ -133,10 +133,8 @@ class MirrorRepositories:
         )
         index = mirror / f"index-{secrets.token_hex(4)}"
         env = {"GIT_INDEX_FILE": str(index), **_signature(epoch + 1)}
-        entries = [
-            f"{modes[path]} {await git(mirror, 'hash-object', '-w', '--stdin', stdin=text)}\t{path}\0"
-            for path, text in files.items()
-        ]
+        blobs = await asyncio.gather(*(git(mirror, "hash-object", "-w", "--stdin", stdin=it) for it in files.values()))
+        entries = [f"{modes[path]} {blob}\t{path}\0" for path, blob in zip(files, blobs, strict=True)]
         try:
             await git(mirror, "read-tree", parent, env=env)
             await git(mirror, "update-index", "-z", "--index-info", env=env, stdin="".join(entries).encode())
@@ -302,8 +300,8 @@ def _signature(epoch: int) -> dict[str, str]:
 
 
 def _look(mirror: Path, commit: Sha, look: Callable[[Commit], _T]) -> _T:
-    """Let `look` read `commit`; blocks. The Repo is closed, for it holds two git processes."""
-    from git import Repo  # importing it runs git, which must not happen before it is needed
+    """Let `look` read `commit`; blocks. The Repo is closed, for it holds a git process."""
+    from git import Commit, Repo  # importing it runs git, which must not happen before it is needed
     from git.exc import GitError, ODBError
 
     # What it runs inherits our whole environment: what a hook set there must not lead it to another repository.
@@ -311,7 +309,7 @@ def _look(mirror: Path, commit: Sha, look: Callable[[Commit], _T]) -> _T:
     try:
         with Repo(mirror, expand_vars=False) as repo:
             repo.git.update_environment(**ISOLATION, **here, GIT_ALTERNATE_OBJECT_DIRECTORIES="")
-            return look(repo.commit(commit))
+            return look(Commit(repo, bytes.fromhex(commit)))  # asking for its kind would start another process
     except (GitError, ODBError, ValueError, OSError) as error:
         why, next_ = str(error), f"remove {mirror}, then resume: it is made again"
         raise StepFailed(f"{commit} cannot be read in {mirror.name}", why, next_) from error
