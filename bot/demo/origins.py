@@ -13,6 +13,7 @@ from bot.demo.package_index import PackageIndex
 PROJECTS = Path(__file__).parent / "projects"
 PACKAGES = ("coin-core", "coin-ledger")
 CONSUMERS = ("treasury", "wallet")
+TEMPLATES = {**dict.fromkeys(CONSUMERS, "consumer"), **{name: name for name in (*PACKAGES, "kiosk")}}
 OLD, NEW = "1.0.0", "1.1.0"
 
 # Every push passes here; a mark in `broken` makes one fail, once.
@@ -50,8 +51,7 @@ class Origins:
 
     async def create(self) -> None:
         """Both branches of everything that needs no lock, side by side."""
-        names = sorted(path.name for path in PROJECTS.iterdir())
-        await asyncio.gather(*(self._create(name) for name in names))
+        await asyncio.gather(*(self._create(name) for name in TEMPLATES))
 
     async def publish_main(self) -> None:
         """Version 1.0.0 of the packages, in their order."""
@@ -89,31 +89,32 @@ class Origins:
         self._install_hook(name)
 
     async def _commit(self, name: str, branch: str, version: str, *, lock: bool = False) -> None:
-        work = self._work(name)
-        shutil.copytree(PROJECTS / name, work, dirs_exist_ok=True)
-        for path in sorted(PROJECTS.glob(f"{name}/**/*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                target = work / path.relative_to(PROJECTS / name)
-                target.write_text(self._filled(path.read_text(), branch, version))
+        work, template = self._work(name), PROJECTS / TEMPLATES[name]
+        shutil.copytree(template, work, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in work.rglob("*"):
+            if path.is_file() and (template / path.relative_to(work)).exists():
+                text = (template / path.relative_to(work)).read_text()
+                path.write_text(self._filled(text, name, branch, version))
         if lock:
             await self._run(work, "uv", "lock", "--quiet", "--default-index", self._index.simple_url)
         await self._run(work, "git", "add", "--all")
         await self._run(work, "git", "commit", "--quiet", "--message", f"{name} {version}")
         await self._run(work, "git", "push", "--quiet", "origin", branch)
 
-    def _filled(self, text: str, branch: str, version: str) -> str:
+    def _filled(self, text: str, name: str, branch: str, version: str) -> str:
         """The project's text on `branch`: consumers pin on main, and take branches on release."""
-        pinned = "".join(f'\n  "{name}=={OLD}",' for name in PACKAGES)
+        pinned = "".join(f'\n  "{package}=={OLD}",' for package in PACKAGES)
         sources = "\n".join(f'{n} = {{ git = "file://{self.path(n)}", branch = "release" }}' for n in PACKAGES)
         is_main = branch == "main"
         values = {
+            "NAME": name,
             "VERSION": version,
             "BROKEN": str(self._folder / "broken"),
-            "DEPENDENCIES": pinned if is_main else "".join(f'\n  "{name}",' for name in PACKAGES),
+            "DEPENDENCIES": pinned if is_main else "".join(f'\n  "{package}",' for package in PACKAGES),
             "SOURCES": "" if is_main else f"\n[tool.uv.sources]\n{sources}",
         }
-        for name, value in values.items():
-            text = text.replace(f"@{name}@", value)
+        for word, value in values.items():
+            text = text.replace(f"@{word}@", value)
         return text
 
     def _install_hook(self, name: str) -> None:

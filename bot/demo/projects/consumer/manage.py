@@ -1,4 +1,4 @@
-"""Commands of the treasury: `manage.py seed WHAT`."""
+"""Commands of the app: `manage.py seed WHAT`."""
 
 import pathlib
 import sys
