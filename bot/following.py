@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 
 from rich.console import Console
 from rich.live import Live
@@ -23,18 +24,34 @@ _BEGINNINGS = (EventKind.SHIP_CONFIRMED, EventKind.SHIP_RESUMED)
 
 async def follow(station: Station, name: str, ship_id: int) -> int:
     """Until the ship rests; returns the exit code of spec 10.1. In a terminal what runs is shown live."""
-    console = Console(highlight=False, soft_wrap=True)
-    async with asyncio.TaskGroup() as group:
-        driving = group.create_task(_drive(station, ship_id), name=f"drive {name}")
-        with Live(console=console, refresh_per_second=4, transient=True) if sys.stdout.isatty() else _Silent() as live:
-            progress = await _tell(station, name, console, live)
-        driving.cancel()
+    console = _Console(highlight=False, soft_wrap=True)
+    try:
+        async with asyncio.TaskGroup() as group:
+            driving = group.create_task(_drive(station, ship_id), name=f"drive {name}")
+            with _display(console) as live:
+                progress = await _tell(station, name, console, live)
+            driving.cancel()
+    except ExceptionGroup as broken:
+        raise broken.exceptions[0] from broken
     for line in report(progress):
         console.print(line, markup=False)
     for seal in (await station.conductor.status(name)).seals:
         for line in seal_lines(seal):
             console.print(line, markup=False)
     return EXIT_CODES[progress.state]
+
+
+def _display(console: Console) -> Live | _Silent:
+    """What is running, live, where there is a terminal."""
+    return Live(console=console, refresh_per_second=4, transient=True) if sys.stdout.isatty() else _Silent()
+
+
+class _Console(Console):
+    """Goes quiet when nobody reads any more (`… | head`): a line that cannot be written stops no ship (L31)."""
+
+    def on_broken_pipe(self) -> None:
+        with suppress(SystemExit):
+            super().on_broken_pipe()
 
 
 class _Silent:

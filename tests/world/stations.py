@@ -372,7 +372,7 @@ async def said(process: Process) -> Said:
     """The end of a process."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         out, err = await process.communicate()
-    return Said(process.returncode or 0, out.decode(), err.decode())
+    return Said(process.returncode or 0, (out or b"").decode(), err.decode())
 
 
 async def run(program: str | Path, *args: str, cwd: Path, env: Mapping[str, str]) -> str:
