@@ -15,10 +15,11 @@ from bot.answering import actor_of, answer, explain
 from bot.client import DiscordSettings
 from bot.layout import files_of, headlined, texts, view
 from bot.message import Act, Button, card
-from core.conductor import Answer, Conductor, PlanChanged
+from core.conductor import Conductor, PlanChanged
 from core.errors import Refused
 from core.journal import ShipState
 from core.permissions import Actor, Role, require
+from core.train.answer import Answer
 
 log = logging.getLogger(__name__)
 
@@ -99,4 +100,5 @@ async def _retold(interaction: discord.Interaction, words: str) -> None:
         "attachments": [{"filename": file.filename} for file in message.attachments],
     }
     title = next(texts(shown["components"]), "").partition("\n")[0]
-    await interaction.edit_original_response(view=view(headlined(shown, card(f"{title}\n{words}")), files_of(shown)))
+    retold = view(headlined(shown, card(f"{title}\n{words}")), files_of(shown))
+    await interaction.edit_original_response(view=retold, allowed_mentions=discord.AllowedMentions.none())

@@ -65,6 +65,10 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     watch: float = 5
 
 
+class GatewayGone(Exception):
+    """The library waits for a gateway that is there again; closing the client would not end its pause."""
+
+
 class StationClient(discord.Client):
     """One life of the connection. `problems`: what is wrong with its guild, channel and permissions, when ready."""
 
@@ -188,21 +192,27 @@ class Connection:
             if client.checked.is_set():
                 pause = self._patience.first_pause
             await client.close()
+            client.usable.set()  # whoever waits for this one looks for the next
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(2 * pause, self._patience.longest_pause)
 
     async def client(self) -> StationClient:
         """The newest client, as soon as it is logged in; REST works then, whatever the gateway does."""
-        while self._current is None or self._current.is_closed():
-            self._is_new.clear()
-            await self._is_new.wait()
-        await self._current.usable.wait()
-        return self._current
+        while True:
+            current = self._current
+            if current is None or current.is_closed():
+                self._is_new.clear()
+                await self._is_new.wait()
+                continue
+            await current.usable.wait()
+            if not current.is_closed():
+                return current
 
     async def close(self) -> None:
         """Let go of the last client; may be called twice."""
         if self._current:
             await self._current.close()
+            await asyncio.sleep(0)  # the library's last events get their turn
 
     async def _live(self, client: StationClient) -> None:
         async with asyncio.TaskGroup() as group:
@@ -220,13 +230,13 @@ class Connection:
             await asyncio.sleep(self._patience.watch)
             gone = asyncio.get_running_loop().time() - client.down_since if client.down_since else 0
             if gone > self._patience.down and await _rest_answers(client):
-                log.warning("no gateway for %.0f s though REST answers: starting anew", gone)
-                await client.close()
+                raise GatewayGone(f"no gateway for {gone:.0f} s though REST answers")
 
 
 async def _rest_answers(client: StationClient) -> bool:
     try:
-        await asyncio.wait_for(client.http.get_bot_gateway(), REST_SECONDS)
+        async with asyncio.timeout(REST_SECONDS):
+            await client.http.get_bot_gateway()
     except Exception:  # any silence is the same to us here
         return False
     return True

@@ -80,7 +80,7 @@ def sending(message: Message, logs: Sequence[discord.File] = ()) -> Sending:
     files = list(logs)
     if message.attached:
         name, text = message.attached
-        files.append(discord.File(io.BytesIO(text.encode()), name))
+        files.append(discord.File(io.BytesIO(text.encode(errors="replace")), name))
     arguments = Sending(allowed_mentions=_allowed(message.calls))
     if files:
         arguments["files"] = files

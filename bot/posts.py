@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, cast
 
+import discord
 import msgspec
 
 from bot.client import REST_SECONDS, StationClient
@@ -43,14 +44,13 @@ class Posts:
     async def edit(self, channel: int, number: int, message: Message) -> None:
         """Show something else in a card of ours."""
         client = await self._turn()
-        await _soon(client.get_partial_messageable(channel).get_partial_message(number).edit(view=view(message)))
+        await self._rewrite(client, channel, number, view(message))
 
     async def rehead(self, channel: int, number: int, headline: Message) -> None:
         """Replace the headline and the buttons of a card of ours; its other blocks and files stay."""
         shown = await self.shown(channel, number)
         client = await self._turn()
-        card = view(headlined(shown, headline), files_of(shown))
-        await _soon(client.get_partial_messageable(channel).get_partial_message(number).edit(view=card))
+        await self._rewrite(client, channel, number, view(headlined(shown, headline), files_of(shown)))
 
     async def pin(self, channel: int, number: int) -> None:
         """Pin it; pinning twice is no mistake."""
@@ -73,6 +73,10 @@ class Posts:
         found = cast(list[Shown], await _soon(client.http.logs_from(channel, 100, after=number)))
         return [one for one in reversed(found) if int(one["author"]["id"]) == client.application_id]
 
+    async def _rewrite(self, client: StationClient, channel: int, number: int, card: discord.ui.LayoutView) -> None:
+        message = client.get_partial_messageable(channel).get_partial_message(number)
+        await _soon(message.edit(view=card, allowed_mentions=discord.AllowedMentions.none()))
+
     async def _turn(self) -> StationClient:
         """The client, when one more write is in the pace."""
         client = await self._client()
@@ -84,4 +88,5 @@ class Posts:
 
 
 async def _soon(call: Awaitable[Got]) -> Got:
-    return await asyncio.wait_for(call, REST_SECONDS)
+    async with asyncio.timeout(REST_SECONDS):  # wait_for of Python 3.11 can lose a cancellation
+        return await call

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
+import aiohttp
 import discord
 import msgspec
 
@@ -25,6 +26,7 @@ from bot.posts import Pace, Posts
 from bot.telling import BOARD, ROOT, Teller, Telling, standing, tail
 from bot.words_for_discord import person
 from core.deliveries import Deliveries, Delivery
+from core.errors import Trouble
 from core.events import EventKind
 from core.journal import Ship, ShipState
 from core.records import Records
@@ -33,6 +35,7 @@ from core.train.progress import Progress, StepState
 log = logging.getLogger(__name__)
 
 FRESH_BOARD = timedelta(minutes=55)  # an hour after it was sent, Discord allows few edits of a message
+_EXPECTED = (discord.DiscordException, aiohttp.ClientError, OSError, Trouble)
 _EXISTS, _ARCHIVED = 160004, 50083
 _NO_PLACE = (400, 403, 404)  # the message is gone, or its channel is none for threads
 _ORIGIN = re.compile(r"discord:(\d+):(\d+)")
@@ -61,7 +64,8 @@ class Projector:
                 await self._records.wait_for_events(self.cursor, wait)
             except Exception as error:  # whatever it is, the ship goes on and so do we
                 self.failures += 1
-                log.warning("the thread waits: %r", error, extra={"action": "discord.retry", "tries": self.failures})
+                surprise = None if isinstance(error, _EXPECTED) else error
+                log.warning("the thread waits: %r", error, exc_info=surprise, extra={"action": "discord.retry"})
                 pause = min(_LONGEST_PAUSE_SECONDS, self._pace.live * 2**self.failures)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
 

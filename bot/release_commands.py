@@ -11,10 +11,11 @@ from bot.client import Command, DiscordSettings
 from bot.completion import Choices, fitting
 from bot.words_for_discord import plain
 from core.board import Board
-from core.conductor import Answer, Conductor
+from core.conductor import Conductor
 from core.notes import decoded
 from core.permissions import Actor
 from core.tasks import Stage
+from core.train.answer import Answer
 
 Said = app_commands.Choice[str]
 _NEWEST = 1000

@@ -167,7 +167,8 @@ def failure(
         "\n".join(["**What failed**", *what, *more]),
         "**Already live in production, in order**\n" + (listed(live, 700) or "nothing"),
         "**Not started**\n" + (listed(waiting, 500) or "nothing"),
-        f"{_RESTING}\n**What to do:** mend the cause, then press *Resume ship* or type "
+        _RESTING if progress.is_resting else "",
+        f"**What to do:** mend the cause, then press *Resume ship* or type "
         f"`/release resume release:{progress.release}` (shell: `stationmaster release resume {progress.release}`).",
         colour=Colour.BAD,
         buttons=[Button("Resume ship", Act.RESUME, progress.release, str(progress.attempt), danger=True)],

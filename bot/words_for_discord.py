@@ -21,7 +21,7 @@ def plain(text: str, limit: int = 200) -> str:
     """`text` on one line, without markdown, links and mentions; at most `limit` characters, with … where it was cut."""
     found: list[str] = []
     room = limit - 1
-    for char in _one_line(text):
+    for char in _one_line(text, limit):
         escaped = f"\\{char}" if char in _SPECIAL else "@\u200b" if char == "@" else char
         room -= len(escaped)
         if room < 0:
@@ -32,7 +32,7 @@ def plain(text: str, limit: int = 200) -> str:
 
 def code(text: str, limit: int = 200) -> str:
     """`text` as inline code, where Discord reads no markdown; the accents that would end it are replaced."""
-    return f"`{_cut(_one_line(text).replace('`', 'ˋ'), limit - 2) or ' '}`"
+    return f"`{_cut(_one_line(text, limit).replace('`', 'ˋ'), limit - 2) or ' '}`"
 
 
 def fence(lines: Sequence[str], *, most_lines: int = 8, limit: int = 1100) -> str:
@@ -85,8 +85,9 @@ def day(at: datetime) -> str:
     return f"<t:{int(at.timestamp())}:f>"
 
 
-def _one_line(text: str) -> str:
-    return " ".join("".join(char if _is_seen(char) else " " for char in text).split())
+def _one_line(text: str, limit: int) -> str:
+    """As much of it as can matter: what is far behind the limit is not even looked at."""
+    return " ".join("".join(char if _is_seen(char) else " " for char in text[: 4 * limit]).split())
 
 
 def _is_seen(char: str) -> bool:

@@ -21,11 +21,11 @@ from core.deliveries import Deliveries
 from tests.world.toy import World
 from tests.world.toy_train import RELEASE, WHOLE_TRAIN, Station, lay_out
 
-TIMEOUT = 10.0
-SWIFT = Pace(writes=4, seconds=0.25, live=0.06)
-"""The product's pace with a twentieth of its times, for a Discord that is twenty times as fast."""
-LIMITS = Limits(table={kind: Window(5, 0.25) for kind in ("send", "edit", "webhook")} | {"sync": Window(2, 60.0)})
-IMPATIENT = Patience(first_pause=0.02, longest_pause=0.1, down=2, watch=0.1)
+TIMEOUT = 30.0
+SWIFT = Pace(writes=4, seconds=0.1, live=0.024)
+"""The product's pace with a fiftieth of its times, for a Discord that is fifty times as fast."""
+LIMITS = Limits(table={kind: Window(5, 0.1) for kind in ("send", "edit", "webhook")} | {"sync": Window(2, 60.0)})
+IMPATIENT = Patience(first_pause=0.02, longest_pause=0.1)
 
 
 def settings_of(loopback: LoopbackDiscord, **other: Any) -> DiscordSettings:
@@ -51,10 +51,12 @@ class Yard:
         )
 
     @asynccontextmanager
-    async def bot(self, deliveries: Deliveries | None = None, *, pace: Pace = SWIFT) -> AsyncGenerator[StationBot]:
+    async def bot(
+        self, deliveries: Deliveries | None = None, *, pace: Pace = SWIFT, **settings: Any
+    ) -> AsyncGenerator[StationBot]:
         """The real bot, connected and checked, until the end of the block."""
         bot = StationBot(
-            settings_of(self.loopback),
+            settings_of(self.loopback, **settings),
             self.station.conductor,
             self.station.board,
             self.station.ports.records,
@@ -80,18 +82,29 @@ class Yard:
         await self.until(lambda: bool(buttons(self.message(number))))
         return self.message(number)
 
-    async def pressed(self, message: dict[str, Any], label: str, by: str = "operator") -> str:
-        """Press a button; what only its person was told, blank when nothing."""
-        person, before = self.loopback.person(by), {each["id"] for each in self.private(by)}
-        outcome = await person.click(message["id"], buttons(message)[label])
+    async def pressed(self, message: dict[str, Any], label: str, by: str = "operator") -> None:
+        """Press a button, and wait until something came of it: an event, or another picture."""
+        async with self.database.reading() as tx:
+            happened = len(await tx.events(limit=9999))
+        shown = self.message(message["id"])
+        await self._click(message, label, by)
+        async with asyncio.timeout(TIMEOUT):
+            while self.message(message["id"]) == shown:
+                async with self.database.reading() as tx:
+                    if len(await tx.events(limit=9999)) > happened:
+                        break
+                await asyncio.sleep(0.01)
+
+    async def refused(self, message: dict[str, Any], label: str, by: str = "operator") -> str:
+        """Press a button; what only its person is told."""
+        known = {each["id"] for each in self.private(by)}
+        await self._click(message, label, by)
+        await self.until(lambda: any(each["id"] not in known for each in self.private(by)))
+        return "\n".join(plain_text(each) for each in self.private(by) if each["id"] not in known)
+
+    async def _click(self, message: dict[str, Any], label: str, by: str) -> None:
+        outcome = await self.loopback.person(by).click(message["id"], buttons(message)[label])
         assert outcome["outcome"] == "deferred", outcome
-        told = list[str]()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.3):
-                while not told:
-                    await asyncio.sleep(0.01)
-                    told = [plain_text(each) for each in self.private(by) if each["id"] not in before]
-        return "\n".join(told)
 
     def private(self, by: str) -> list[dict[str, Any]]:
         """Ephemeral messages of a person, in the main channel and in every thread."""
@@ -122,6 +135,10 @@ class Yard:
         """The lines of finished steps in the newest thread."""
         glyphs = ("✅", "⏭️", "⚠️", "❌", "❓", "▶️", "🛑", "🏁")
         return [line for text in self.thread() if text.startswith(glyphs) for line in text.splitlines()]
+
+    def last(self) -> dict[str, Any]:
+        """The newest message of the newest thread."""
+        return self.sam.messages(self.threads()[-1]["id"])[-1]
 
     def boards(self) -> list[dict[str, Any]]:
         """The pinned messages of the newest thread."""
@@ -165,14 +182,16 @@ def buttons(message: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-@pytest.fixture
-async def yard(tmp_path: Path, database: Database) -> AsyncIterator[Yard]:
+@asynccontextmanager
+async def open_yard(
+    database: Database, folder: Path, *, limits: Limits = LIMITS, ack_seconds: float = 3.0
+) -> AsyncGenerator[Yard]:
     """A Discord with an assembled train; whatever breaks Discord's rules or limits fails the test."""
     world = World()
     lay_out(world)
-    station = Station(world, database, tmp_path)
+    station = Station(world, database, folder)
     await station.prepared(*WHOLE_TRAIN)
-    async with LoopbackDiscord(limits=LIMITS) as loopback:
+    async with LoopbackDiscord(limits=limits, ack_seconds=ack_seconds) as loopback:
         redirect_client(loopback.base_url)
         yield Yard(loopback, world, station, database)
         assert loopback.violations == []
@@ -180,4 +199,11 @@ async def yard(tmp_path: Path, database: Database) -> AsyncIterator[Yard]:
         assert loopback.rate_limit_hits == []
 
 
-__all__ = ["RELEASE", "Yard", "buttons", "settings_of", "text_of"]
+@pytest.fixture
+async def yard(tmp_path: Path, database: Database) -> AsyncIterator[Yard]:
+    """The yard of most tests."""
+    async with open_yard(database, tmp_path) as opened:
+        yield opened
+
+
+__all__ = ["RELEASE", "Yard", "buttons", "open_yard", "settings_of", "text_of"]
