@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import pytest
 
-from core.errors import StepFailed, Unreachable
+from adapters.database.leases import LeaseTimes
+from adapters.database.records import Database
+from core.errors import LeaseLost, Refused, StepFailed, Unreachable
+from core.events import EventKind
 from core.journal import ShipState
+from core.registry import App, Package
 from core.train.progress import StepState
-from tests.world.toy import Kill
-from tests.world.toy_train import Station
+from tests.core.conftest import database_in, record_in
+from tests.world.toy import Kill, World
+from tests.world.toy_train import RELEASE, TARGET, Station, draft, lay_out, registry_of
+
+NEVER = LeaseTimes(beat=1000, stop=1000, takeover=1000)
+AT_ONCE = LeaseTimes(takeover=0)
+
+
+@pytest.fixture
+async def neighbour(assembled: Station, folder: Path) -> AsyncGenerator[Station]:
+    """Another process in the same world, with the same record, that takes a silent one for dead at once."""
+    database = Database(f"sqlite:///{record_in(folder)}", lease_times=AT_ONCE)
+    yield Station(assembled.world, database, folder)
+    await database.close()
+
+
+def assert_each_effect_once(world: World) -> None:
+    assert {what: count for what, count in Counter(world.ledger).items() if count > 1} == {}
+    assert world.impossible == []
 
 
 async def test_a_record_that_cannot_be_read_for_a_moment_cuts_off_no_deploy(assembled: Station) -> None:
@@ -65,3 +89,123 @@ async def test_a_look_that_breaks_once_is_only_asked_again(assembled: Station) -
     ship = await assembled.confirmed()
     assembled.world.fail("git turf", OSError("too many open files"))
     assert (await assembled.dispatcher.drive(ship)).state is ShipState.FINISHED
+
+
+# ── side by side, and one after the other ──────────────────────────────────────────────────────────────────────────
+
+
+async def test_gates_run_side_by_side(assembled: Station) -> None:
+    docs_runs = asyncio.Event()
+    assembled.world.meanwhile |= {"gate hub": docs_runs.wait, "gate docs": docs_runs.set}
+    async with asyncio.timeout(5):
+        assert (await assembled.shipped()).state is ShipState.FINISHED
+
+
+async def test_satellites_go_one_at_a_time(station: Station, folder: Path, database: Database) -> None:
+    names = ["hub", "a", "b", "c"]
+    apps = registry_of([], [App(name=name, url="x", hub=name == "hub", prod_deploy=TARGET) for name in names])
+    lay_out(station.world, apps, {name: {"app.rb": name.encode()} for name in names})
+    fleet = Station(station.world, database, folder, apps)
+    await fleet.prepared(draft("all", *names))
+    assert (await fleet.shipped()).state is ShipState.FINISHED
+    begun = [event.step for event in await fleet.conductor.events(RELEASE, 0) if event.kind is EventKind.STEP_STARTED]
+    assert begun[: len(names) * 2] == [step for name in names for step in (f"advance:{name}", f"deploy:{name}")]
+
+
+async def test_every_step_is_told_in_order_with_its_outcome(station: Station) -> None:
+    world = station.world
+    world.refs["turf", "release"] = world.commit({"app.rb": b"new"}, world.refs["turf", "main"])
+    await station.prepared(draft("odds", "turf"))
+    world.fail("deploy turf", StepFailed("script/deploy exited with 1", "log ends here", "look"))
+    assert (await station.shipped()).state is ShipState.STOPPED
+    assert (await station.resumed()).state is ShipState.FINISHED
+    events = [event for event in await station.conductor.events(RELEASE, 0) if event.step or "ship" in event.kind]
+    assert [(str(event.kind), event.step, event.facts.get("attempt")) for event in events] == [
+        ("ship confirmed", "", None),
+        ("step started", "advance:turf", 1),
+        ("step done", "advance:turf", 1),
+        ("step started", "deploy:turf", 1),
+        ("step failed", "deploy:turf", 1),
+        ("ship stopped", "", 1),
+        ("ship resumed", "", 2),
+        ("step adopted", "advance:turf", 2),
+        ("step started", "deploy:turf", 2),
+        ("step done", "deploy:turf", 2),
+        ("step started", "seal:turf", 2),
+        ("step done", "seal:turf", 2),
+        ("step started", "record:r1", 2),
+        ("step done", "record:r1", 2),
+        ("ship finished", "", 2),
+    ]
+    assert events[4].facts["reasons"] == ["script/deploy exited with 1 — log ends here — look"]
+
+
+async def test_a_secret_in_what_went_wrong_is_masked_wherever_it_is_kept(assembled: Station) -> None:
+    """What users of other tools suffer from: secrets in output (npm/cli#7819)."""
+    assembled.world.fail("deploy hub", StepFailed("push to https://x:hunter2@git failed", "hunter2", "hunter2"))
+    ship = await assembled.shipped()
+    kept = [ship.reasons, await assembled.progress(), await assembled.conductor.events(RELEASE, 0)]
+    assert "hunter2" not in repr(kept)
+    assert ship.reasons[0].what == "push to https://x:••••@git failed"
+
+
+async def test_a_train_of_forty_repositories_ships(station: Station, folder: Path, database: Database) -> None:
+    packages = [Package(name=f"p{n}", url="x", ecosystem="toy", version_file="VERSION") for n in range(10)]
+    apps = [App(name=f"a{n}", url="x", hub=n == 7, prod_deploy=TARGET if n % 3 else None) for n in range(30)]
+    files = {
+        f"p{n}": {"VERSION": b"1.0.0", "code.py": b"%d" % n, "needs.txt": b"p%d==1.0.0\n" % (n - 3) if n > 2 else b""}
+        for n in range(10)
+    } | {f"a{n}": {"needs.txt": b"p%d@release\n" % (n % 10)} for n in range(30)}
+    everything = registry_of(list(reversed(packages)), apps)
+    lay_out(station.world, everything, files)
+    forty = Station(station.world, database, folder, everything)
+    await forty.prepared(draft("all", *files))
+    station.world.fail("deploy a20", StepFailed("a20 exited with 1"))
+    assert (await forty.shipped()).state is ShipState.STOPPED
+    assert (await forty.resumed()).state is ShipState.FINISHED
+    assert_each_effect_once(station.world)
+    assert sum(what[0] == "publish" for what in station.world.ledger) == 10
+    assert sum(what[0] == "deploy" for what in station.world.ledger) == 20
+
+
+# ── several processes ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_two_processes_drive_one_train_once(assembled: Station, folder: Path) -> None:
+    """Spec 6.10: the second one is told who holds the train and since when."""
+    database = database_in(folder)
+    other = Station(assembled.world, database, folder)
+    ship = await assembled.confirmed()
+    both = await asyncio.gather(assembled.dispatcher.drive(ship), other.dispatcher.drive(ship), return_exceptions=True)
+    await database.close()
+    [refused] = [one for one in both if isinstance(one, Refused)]
+    assert refused.reasons[0].what == "the test holds the train"
+    assert refused.reasons[0].why.startswith("since 20")
+    assert (await assembled.progress()).state is ShipState.FINISHED
+    assert_each_effect_once(assembled.world)
+
+
+@pytest.mark.parametrize("asleep_at", ["git turf", "gate hub", "publish money", "platform hub"])
+async def test_a_stale_process_that_wakes_up_after_a_takeover_changes_nothing_more(
+    assembled: Station, neighbour: Station, folder: Path, asleep_at: str
+) -> None:
+    """L32: a lease is fenced; who lost it stops itself."""
+    world, database = assembled.world, Database(f"sqlite:///{record_in(folder)}", lease_times=NEVER)
+    stale = Station(world, database, folder)
+    ship = await stale.confirmed()
+    left: list[object] = []
+
+    async def the_world() -> tuple[object, ...]:
+        return await neighbour.progress(), await neighbour.conductor.events(RELEASE, 0), dict(world.refs)
+
+    async def asleep() -> None:
+        await neighbour.dispatcher.tick()
+        left.append(await the_world())
+
+    world.meanwhile[asleep_at] = asleep
+    with pytest.raises(LeaseLost):
+        await stale.dispatcher.drive(ship)
+    await database.close()
+    assert left == [await the_world()]
+    assert (await neighbour.progress()).state is ShipState.FINISHED
+    assert_each_effect_once(world)
