@@ -135,8 +135,8 @@ async def opened(
         waits=settings.waits,
         satellites_at_once=settings.satellites_at_once,
     )
-    await database.open()
     try:
+        await database.open()
         await database.upgrade()
         yield Station(
             settings=settings,
