@@ -76,10 +76,12 @@ class YamlFile:
             return None
 
     def complain(self, place: Place, what: str, why: str = "", next: str = "") -> None:
-        """Append one problem with file, line (of the nearest known key) and dotted path."""
+        """Append one problem with file, line (of the nearest known key) and dotted path; `next` has a plain default."""
         line = _line_of(self._lines, place)
         where = f"{self.path}:{line}" if line else str(self.path)
-        self._problems.append(Reason(": ".join(filter(None, (where, _dotted(place), what))), why, next))
+        self._problems.append(
+            Reason(": ".join(filter(None, (where, _dotted(place), what))), why, next or "correct it there")
+        )
 
     def _read(self) -> dict[str, Value] | None:
         try:

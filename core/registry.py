@@ -106,7 +106,7 @@ class Registry(msgspec.Struct, frozen=True):
                 Reason("two hubs", f"{', '.join(hubs)} all say `hub: true`", "keep one; the rest are satellites")
             )
         found += [
-            Reason(f"{name} is a package and an app", "", "rename one of them")
+            Reason(f"{name} is a package and an app", "a name means one repository", "rename one of them")
             for name in self.packages.keys() & self.apps.keys()
         ]
         for app in self.apps.values():

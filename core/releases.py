@@ -77,7 +77,7 @@ def attach(release: Release, task: str) -> Release:
     """The release with `task` at its end; an assembled one is reopened and its freeze is gone (spec 3.2)."""
     _require_active(release, f"take {task}")
     if task in release.members:
-        raise Refused(f"{task} already rides {release.slug}", "", "nothing to do")
+        raise Refused(f"{task} already rides {release.slug}", "it was attached before", "nothing to do")
     return _reopened(release, (*release.members, task))
 
 
@@ -85,7 +85,8 @@ def eject(release: Release, task: str) -> Release:
     """The release without `task`; the rest ride on (spec 3.4), to be frozen again."""
     _require_active(release, f"eject {task}")
     if task not in release.members:
-        raise Refused(f"{task} does not ride {release.slug}", f"members: {', '.join(release.members) or 'none'}")
+        members = ", ".join(release.members) or "none"
+        raise Refused(f"{task} does not ride {release.slug}", f"members: {members}", "release status shows them")
     return _reopened(release, tuple(member for member in release.members if member != task))
 
 

@@ -126,7 +126,7 @@ def new_task(draft: Task, registry: Registry, shapes: frozenset[str]) -> Task:
     reasons: list[Reason] = []
     title = " ".join(draft.title.split())
     if not title:
-        reasons.append(Reason("a task needs a title"))
+        reasons.append(Reason("a task needs a title", "people find it by that", "say in a few words what changes"))
     elif len(title) > TITLE_LIMIT:
         reasons.append(
             Reason(f"the title has {len(title)} characters", f"at most {TITLE_LIMIT}", "say the rest in the criteria")
@@ -136,7 +136,8 @@ def new_task(draft: Task, registry: Registry, shapes: frozenset[str]) -> Task:
         hint = f"did you mean {guess}?" if guess else f"known: {', '.join(sorted(shapes))}"
         reasons.append(Reason(f"unknown shape {draft.shape!r}", "config/feature_shapes.yml does not name it", hint))
     if not draft.works:
-        reasons.append(Reason("a task names at least one repository", "", f"known: {', '.join(registry.repositories)}"))
+        known = ", ".join(registry.repositories)
+        reasons.append(Reason("a task names at least one repository", "its work lives there", f"known: {known}"))
     twice = sorted({name for name in draft.repositories if draft.repositories.count(name) > 1})
     reasons += [Reason(f"{name} is named twice", "a task has one branch in a repository", "keep one") for name in twice]
     for work in draft.works:

@@ -30,9 +30,9 @@ def slug_from(title: str) -> str:
 def checked_slug(text: str) -> str:
     """`text` when it is a legal slug, else Refused."""
     if not _SLUG.fullmatch(text):
-        raise Refused(
-            f"{text[:60]!r} is no slug", "a slug is 1 to 48 of a-z, 0-9 and -, and starts with one of the first two"
-        )
+        why = "a slug is 1 to 48 of a-z, 0-9 and -, and starts with one of the first two"
+        guess = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48]
+        raise Refused(f"{text[:60]!r} is no slug", why, f"for example {guess or 'r1'}")
     return text
 
 
