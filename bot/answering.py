@@ -19,6 +19,9 @@ from core.permissions import Actor, Face, Role
 
 log = logging.getLogger(__name__)
 
+ACK_SECONDS = 3.0
+_UNKNOWN_INTERACTION = 10062
+
 
 def actor_of(interaction: discord.Interaction, roles: Mapping[int, Role]) -> Actor:
     """Who asks, with the roles that came with this very interaction; the name is the one nobody else can have."""
@@ -26,6 +29,20 @@ def actor_of(interaction: discord.Interaction, roles: Mapping[int, Role]) -> Act
     held = {role.id for role in member.roles} if isinstance(member, discord.Member) else set[int]()
     known = frozenset(role for number, role in roles.items() if number in held)
     return Actor(member.name, known, Face.DISCORD, member.mention)
+
+
+async def acting(interaction: discord.Interaction, roles: Mapping[int, Role]) -> Actor:
+    """Who is about to change something. Acknowledged before that: who was told that it failed changes nothing."""
+    await interaction.response.defer(thinking=True)
+    return actor_of(interaction, roles)
+
+
+def is_stale(interaction: discord.Interaction) -> bool:
+    """Did its person hear long ago that it failed? After an outage Discord repeats what it could not deliver."""
+    age = (discord.utils.utcnow() - interaction.created_at).total_seconds()
+    if age > ACK_SECONDS:
+        log.warning("ignored what somebody did %.1f s ago; if that repeats, look at this machine's clock", age)
+    return age > ACK_SECONDS
 
 
 async def answer(interaction: discord.Interaction, message: Message, *, ephemeral: bool = False) -> int | None:
@@ -43,6 +60,8 @@ async def answer(interaction: discord.Interaction, message: Message, *, ephemera
 
 async def explain(interaction: discord.Interaction, error: BaseException) -> None:
     """Whatever went wrong, in words: troubles as they are, anything else as an id that the log knows."""
+    if isinstance(error, discord.NotFound) and error.code == _UNKNOWN_INTERACTION:
+        return  # too late; nothing was done yet
     if isinstance(error, Trouble):
         message = refusal(error.reasons)
     else:

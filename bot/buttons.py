@@ -1,4 +1,4 @@
-"""What a press of a button does: too old → ignored; acknowledged; then the use case, which decides (spec 6.2, 9.2).
+"""What a press of a button does: it is acknowledged, then the use case decides (spec 6.2, 9.2).
 
 The state is in the button; who may is asked of the roles that came with the press. Losers and strangers are told so
 privately.
@@ -6,11 +6,9 @@ privately.
 
 from __future__ import annotations
 
-import logging
-
 import discord
 
-from bot import screens
+from bot import plan_screens, screens
 from bot.answering import actor_of, answer, explain
 from bot.client import DiscordSettings
 from bot.layout import files_of, headlined, texts, view
@@ -21,10 +19,6 @@ from core.journal import ShipState
 from core.permissions import Actor, Role, require
 from core.train.answer import Answer
 
-log = logging.getLogger(__name__)
-
-ACK_SECONDS = 3.0
-
 
 class Presses:
     """Ship, cancel, resume, and the two answers."""
@@ -34,16 +28,8 @@ class Presses:
 
     async def press(self, interaction: discord.Interaction, button: Button) -> None:
         """One press. The library only logs what leaves a button, so everything is answered here."""
-        age = (discord.utils.utcnow() - interaction.created_at).total_seconds()
-        if age > ACK_SECONDS:
-            # Discord repeats what a dead gateway missed; the person was told long ago that it failed.
-            log.warning("ignored a press %.1f s old; if that repeats, look at this machine's clock", age)
-            return
         try:
             await interaction.response.defer()
-        except discord.NotFound:
-            return
-        try:
             await self._act(interaction, button, actor_of(interaction, self._settings.roles))
         except Exception as error:  # the person who pressed must hear of it
             await explain(interaction, error)
@@ -66,10 +52,10 @@ class Presses:
         try:
             await self._conductor.ship(actor, button.release, button.mark, f"discord:{message.channel.id}:{message.id}")
         except PlanChanged as changed:
-            await _retold(interaction, screens.outdated())
+            await _retold(interaction, plan_screens.outdated())
             await explain(interaction, changed)
             offer = await self._conductor.offer(actor, button.release)
-            await answer(interaction, screens.plan(offer.proposal, offer.expires_at))
+            await answer(interaction, plan_screens.plan(offer.proposal, offer.expires_at))
 
     async def _cancel(self, interaction: discord.Interaction, button: Button, actor: Actor) -> None:
         """On a running ship: stop it while that is possible. On a plan: decline it."""
@@ -78,7 +64,7 @@ class Presses:
             await self._conductor.cancel(actor, button.release)
         else:
             require(actor, Role.OPERATOR, "decline a plan")
-            await _retold(interaction, screens.declined(actor.mention))
+            await _retold(interaction, plan_screens.declined(actor.mention))
 
     async def _resume(
         self, interaction: discord.Interaction, button: Button, actor: Actor, given: Answer | None

@@ -17,7 +17,7 @@ import discord
 import msgspec
 from discord import app_commands
 
-from bot.answering import explain
+from bot.answering import explain, is_stale
 from bot.layout import TrainButton
 from bot.message import Button
 from core.errors import Reason, Refused, Trouble
@@ -112,6 +112,11 @@ class StationClient(discord.Client):
         self.down_since = None
         self._greeted.set()
 
+    async def on_guild_available(self, guild: discord.Guild) -> None:
+        """Comes before `on_ready`, which waits whether there are more."""
+        if guild.id == self._guild.id:
+            self._greeted.set()
+
     async def check(self) -> None:
         """Look at the guild, the channel and the permissions, and offer the commands; tried until it worked."""
         await self._greeted.wait()
@@ -156,6 +161,8 @@ class _Tree(app_commands.CommandTree[StationClient]):
         self._guild_id = guild_id
 
     async def interaction_check(self, interaction: discord.Interaction, /) -> bool:
+        if is_stale(interaction):
+            return False
         if interaction.guild_id == self._guild_id:
             return True
         if interaction.type is not discord.InteractionType.autocomplete:

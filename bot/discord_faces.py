@@ -73,10 +73,3 @@ class StationBot:
                 async with asyncio.timeout(1):  # it may die before it is ready, and be followed by another
                     await client.checked.wait()
                     return client
-
-
-async def run_discord(
-    settings: DiscordSettings, conductor: Conductor, board: Board, records: Records, deliveries: Deliveries
-) -> None:
-    """Serve Discord until cancelled. Refused when the token is wrong; every other trouble is waited out."""
-    await StationBot(settings, conductor, board, records, deliveries).run()

@@ -1,12 +1,12 @@
-"""`/release …`, `/deployments`, `/repos`: parse, call the use case, show the screen. Slow ones defer first."""
+"""`/release …`, `/deployments`, `/repos`: parse, call the use case, show the screen."""
 
 from __future__ import annotations
 
 import discord
 from discord import app_commands
 
-from bot import answers, screens
-from bot.answering import actor_of, answer
+from bot import answers, plan_screens, screens
+from bot.answering import acting, answer
 from bot.client import Command, DiscordSettings
 from bot.completion import Choices, fitting
 from bot.words_for_discord import plain
@@ -45,38 +45,36 @@ class ReleaseCommands(app_commands.Group, name="release", description="The relea
     @app_commands.command(description="Open a train, with its first tasks aboard")
     @app_commands.describe(name="a-z, 0-9 and -", tasks="slugs of reviewed tasks, with spaces between them")
     async def open(self, interaction: discord.Interaction, name: str, tasks: str = "") -> None:
-        opened = await self._conductor.open(self._actor(interaction), name, tasks.split())
+        opened = await self._conductor.open(await self._acting(interaction), name, tasks.split())
         words = f"{plain(opened.slug)} is open with {len(opened.members)} task(s) aboard"
         await answer(interaction, answers.done(words, "`/release add`, then `/release freeze`"))
 
     @app_commands.command(description="Attach a reviewed task to the train")
     async def add(self, interaction: discord.Interaction, task: str) -> None:
-        changed = await self._conductor.add(self._actor(interaction), task)
+        changed = await self._conductor.add(await self._acting(interaction), task)
         words = f"{plain(task)} rides {plain(changed.slug)}, with {len(changed.members) - 1} other(s)"
         await answer(interaction, answers.done(words, "`/release freeze`"))
 
     @app_commands.command(description="Take a task off the train; the rest ride on")
     async def eject(self, interaction: discord.Interaction, task: str) -> None:
-        changed = await self._conductor.eject(self._actor(interaction), task)
+        changed = await self._conductor.eject(await self._acting(interaction), task)
         words = f"{plain(task)} no longer rides {plain(changed.slug)}; {len(changed.members)} ride on"
         await answer(interaction, answers.done(words))
 
     @app_commands.command(description="Record the commits and bytes that production will get")
     async def freeze(self, interaction: discord.Interaction, release: str | None = None) -> None:
-        await interaction.response.defer(thinking=True)
-        frozen = await self._conductor.freeze(self._actor(interaction), release)
+        frozen = await self._conductor.freeze(await self._acting(interaction), release)
         await answer(interaction, answers.frozen(frozen))
 
     @app_commands.command(description="What a ship would do now; changes nothing")
     async def plan(self, interaction: discord.Interaction, release: str | None = None) -> None:
         await interaction.response.defer(thinking=True)
-        await answer(interaction, screens.plan(await self._conductor.plan(release)))
+        await answer(interaction, plan_screens.plan(await self._conductor.plan(release)))
 
     @app_commands.command(description="Show the plan with the button that ships the train to production")
     async def ship(self, interaction: discord.Interaction, release: str | None = None) -> None:
-        await interaction.response.defer(thinking=True)
-        offer = await self._conductor.offer(self._actor(interaction), release)
-        await answer(interaction, screens.plan(offer.proposal, offer.expires_at))
+        offer = await self._conductor.offer(await self._acting(interaction), release)
+        await answer(interaction, plan_screens.plan(offer.proposal, offer.expires_at))
 
     @app_commands.command(description="The train, its members, and how far its ship is")
     async def status(self, interaction: discord.Interaction, release: str | None = None) -> None:
@@ -90,17 +88,17 @@ class ReleaseCommands(app_commands.Group, name="release", description="The relea
         self, interaction: discord.Interaction, release: str | None = None, said: Said | None = None
     ) -> None:
         given = Answer(said.value == "happened") if said else None
-        ship = await self._conductor.resume(self._actor(interaction), release, given)
+        ship = await self._conductor.resume(await self._acting(interaction), release, given)
         await answer(interaction, answers.done(f"{plain(ship.release)} goes on, attempt {ship.attempt}"))
 
     @app_commands.command(description="Stop a ship before its point of no return")
     async def cancel(self, interaction: discord.Interaction, release: str | None = None) -> None:
-        ship = await self._conductor.cancel(self._actor(interaction), release)
+        ship = await self._conductor.cancel(await self._acting(interaction), release)
         await answer(interaction, answers.done(f"the ship of {plain(ship.release)} is cancelled"))
 
     @app_commands.command(description="Give the train up; its tasks are reviewed again")
     async def abandon(self, interaction: discord.Interaction, release: str | None = None) -> None:
-        left = await self._conductor.abandon(self._actor(interaction), release)
+        left = await self._conductor.abandon(await self._acting(interaction), release)
         words = f"{plain(left.slug)} is abandoned; {len(left.members)} task(s) are back at reviewed"
         await answer(interaction, answers.done(words))
 
@@ -134,5 +132,5 @@ class ReleaseCommands(app_commands.Group, name="release", description="The relea
         found = await self._board.list(stage, _NEWEST)
         return fitting(typed, [(one.slug, f"{one.slug} — {one.title}") for one in found.tasks])
 
-    def _actor(self, interaction: discord.Interaction) -> Actor:
-        return actor_of(interaction, self._settings.roles)
+    async def _acting(self, interaction: discord.Interaction) -> Actor:
+        return await acting(interaction, self._settings.roles)

@@ -6,7 +6,7 @@ import discord
 from discord import app_commands
 
 from bot import answers
-from bot.answering import actor_of, answer
+from bot.answering import acting, answer
 from bot.client import DiscordSettings
 from bot.completion import Choices, fitting, fitting_last
 from bot.drafts import draft, known_stage
@@ -60,7 +60,7 @@ class TaskCommands(app_commands.Group, name="task", description="The task board"
             acceptance_criteria=acceptance,
             test_plan=tests,
         )
-        task = await self._board.new(actor_of(interaction, self._settings.roles), wanted)
+        task = await self._board.new(await acting(interaction, self._settings.roles), wanted)
         await answer(interaction, answers.done(f"{plain(task.slug)} is designed: {plain(task.title)}", "`/task move`"))
 
     @app_commands.command(description="One task with its timeline and checks")
@@ -77,7 +77,7 @@ class TaskCommands(app_commands.Group, name="task", description="The task board"
     @app_commands.describe(reason="needed to block a task")
     async def move(self, interaction: discord.Interaction, task: str, stage: str, reason: str = "") -> None:
         moved = await self._board.move(
-            actor_of(interaction, self._settings.roles), task, known_stage(stage), reason=reason
+            await acting(interaction, self._settings.roles), task, known_stage(stage), reason=reason
         )
         await answer(interaction, answers.done(f"{plain(moved.slug)} is {moved.stage}"))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from bot import screens
+from bot import plan_screens, screens
 from bot.message import CONTENT_LIMIT, Message, card
 from bot.words_for_discord import is_mention, person
 from core.events import Event, EventKind
@@ -79,7 +79,7 @@ class Teller:
     async def _begin(self, event: Event) -> None:
         ship, seen = await standing(self._tx, event.release)
         head = screens.root(seen, person(ship.mention, ship.confirmed_by))
-        root = card(*head.blocks, screens.titles(decoded(ship.plan)), colour=head.colour)
+        root = card(*head.blocks, plan_screens.titles(decoded(ship.plan)), colour=head.colour)
         self._say(event, ROOT, root)
         self._say(event, BOARD, screens.board(seen, (), event.at, ship.digest))
         self._rooted.add(event.release)

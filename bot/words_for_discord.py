@@ -60,6 +60,11 @@ def listed(lines: Iterable[str], limit: int) -> str:
     return "\n".join(kept)
 
 
+def joined(words: Iterable[str], limit: int) -> str:
+    """Foreign words with commas between them."""
+    return plain(", ".join(words) or "nothing", limit)
+
+
 def person(mention: str, name: str) -> str:
     """Somebody as Discord shows them, or their name where they are no user of Discord."""
     return mention if is_mention(mention) else plain(name, 60)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from adapters.database.records import Database
-from bot import screens
+from bot import plan_screens
 from bot.layout import sending
 from core.errors import StepFailed
 from core.events import EventKind
 from core.journal import ShipState
-from core.train.proposal import Preview, Proposal
+from core.train.proposal import Outlook, Preview, Proposal
 from tests.bot.conftest import TIMEOUT, Yard, buttons, open_yard, text_of
 from tests.world.toy_train import OLIVE, RELEASE, draft
 
@@ -72,8 +72,8 @@ async def test_an_expired_confirmation_is_refused_in_its_own_words(yard: Yard) -
 async def test_a_plan_that_was_never_offered_is_refused_in_its_own_words(yard: Yard) -> None:
     async with yard.bot() as bot:
         client = await bot.connection.client()
-        proposal = Proposal(RELEASE, None, (Preview("x", "x", screens.Outlook.RUN),), ())
-        forged = screens.plan(proposal, yard.world.now)
+        proposal = Proposal(RELEASE, None, (Preview("x", "x", Outlook.RUN),), ())
+        forged = plan_screens.plan(proposal, yard.world.now)
         sent = await client.get_partial_messageable(yard.loopback.channel_id).send(**sending(forged))
         assert "was offered" in await yard.refused(yard.message(str(sent.id)), "Ship it")
     assert await state(yard) is None
@@ -120,6 +120,7 @@ async def test_a_stale_click_that_discord_replays_ships_nothing(
         async with asyncio.timeout(TIMEOUT):
             while (await yard.olive.command(["release", "status"]))["outcome"] != "message":
                 pass  # the library takes its time to come back
+        assert buttons(await yard.offered())  # which is refused while a ship runs
         assert await state(yard) is None
         assert set(buttons(yard.message(plan["id"]))) == {"Ship it", "Cancel"}
 

@@ -41,7 +41,8 @@ async def assert_whole(yard: Yard) -> None:
     texts = yard.thread()
     assert sum(text.startswith("# 🚀") for text in texts) == 1
     assert sum("· **hub** —" in text for text in texts) == sum("· **turf** —" in text for text in texts) == 1
-    assert sum(text_of(each).startswith("# 🚀") for each in yard.channel()) == 1
+    outside = [text_of(each) for each in yard.channel()]
+    assert sum(text.startswith("# 🚀") for text in outside) == sum(text.startswith("## ") for text in outside) == 1
 
 
 async def shipped(yard: Yard, origin: str = "cli") -> None:
@@ -244,12 +245,21 @@ async def test_a_stop_that_was_resumed_while_discord_was_gone_is_told_as_history
         assert not any("Resume ship" in text for text in yard.thread())
 
 
-async def test_at_the_products_own_pace_no_limit_of_discord_is_hit(database: Database, tmp_path: Path) -> None:
+async def test_the_product_never_writes_faster_than_discord_likes(database: Database, tmp_path: Path) -> None:
+    written: list[float] = []
+
+    def watch(event: str, payload: dict[str, Any], _: str | None) -> None:
+        if event in ("MESSAGE_CREATE", "MESSAGE_UPDATE") and "author" in payload:
+            written.append(asyncio.get_running_loop().time())
+
     async with open_yard(database, tmp_path, limits=Limits()) as yard, yard.bot(pace=Pace()):
-        await yard.pressed(await yard.offered(), "Ship it")
+        plan = await yard.offered()
+        yard.loopback.guild.listeners.append(watch)
+        await yard.pressed(plan, "Ship it")
         await yard.station.dispatcher.tick()
         await assert_whole(yard)
-        assert yard.loopback.rate_limit_hits == []
+    assert len(written) > 8
+    assert min(later - first for first, later in zip(written, written[4:], strict=False)) > 4.5
 
 
 async def test_commands_are_acknowledged_while_a_thread_is_being_written(yard: Yard) -> None:
