@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import Unreachable
+from core.errors import Refused, Unreachable
 from core.journal import SealRecord, SealStatus, ShipState
 from core.notes import decoded
 from core.train.progress import StepState
@@ -53,6 +53,15 @@ async def test_a_seal_that_cannot_be_had_leaves_no_ship_stuck(assembled: Station
     assert seal.status is SealStatus.UNSEALED
     assert str(error) in seal.summary
     assert str(error) in (await words_in_notes(assembled))["turf"]
+
+
+async def test_a_seal_that_cannot_be_written_down_is_a_warning(assembled: Station) -> None:
+    """L31: a cosmetic write on the critical path killed a ship."""
+    busy = Refused("the record was busy for too long")
+    assembled.world.meanwhile["smoke turf"] = lambda: assembled.world.fail("commit", busy)
+    assert (await assembled.shipped()).state is ShipState.FINISHED
+    [warned] = (await assembled.progress()).of(StepState.WARNED)
+    assert warned.reasons == busy.reasons
 
 
 async def test_a_seal_of_an_older_train_is_no_verdict_on_a_newer_commit(assembled: Station) -> None:
