@@ -103,6 +103,11 @@ class StationClient(discord.Client):
         if await self.tree.interaction_check(interaction):
             await self._on_press(interaction, button)
 
+    def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
+        """The library goes on telling events for a moment after it was closed, and trips over its own absence."""
+        if not self.is_closed():
+            super().dispatch(event, *args, **kwargs)
+
     async def setup_hook(self) -> None:
         self.add_dynamic_items(TrainButton)
         self.usable.set()
@@ -219,7 +224,6 @@ class Connection:
         """Let go of the last client; may be called twice."""
         if self._current:
             await self._current.close()
-            await asyncio.sleep(0)  # the library's last events get their turn
 
     async def _live(self, client: StationClient) -> None:
         async with asyncio.TaskGroup() as group:

@@ -8,7 +8,6 @@ from contextlib import suppress
 
 from bot.bootstrap import Station
 from bot.client import DiscordSettings
-from bot.demo.discord.redirect import redirect_client
 from bot.discord_faces import StationBot
 from core.errors import Reason, Refused
 from core.permissions import Role
@@ -66,6 +65,8 @@ def discord_bot(station: Station) -> StationBot:
         next_ = f"export {said.token_env}=… with the token of your bot; the command line works without it"
         raise Refused(f"{said.token_env} is not set", "it holds the bot's token", next_)
     if said.discord_api:
+        from bot.demo.discord.redirect import redirect_client  # a heavy neighbourhood, for nobody in production
+
         redirect_client(said.discord_api)
     settings = DiscordSettings(
         token=station.settings.secrets.reveal(said.token_env),
