@@ -22,6 +22,7 @@ MAY_WAIT = {
     "train/dispatcher.py",
     "train/engine.py",
     "train/freeze.py",
+    "train/logbook.py",
     "train/proposal.py",
     "train/step.py",
 } | {name for name in FILES if name.startswith("train/steps/")}
@@ -29,7 +30,7 @@ MAY_WAIT = {
 
 OUTSIDE = {"os", "io", "time", "random", "secrets", "socket", "subprocess", "tempfile", "threading", "urllib"}
 FOREIGN = {"bot", "adapters", "discord", "aiohttp", "sqlalchemy", "git", "yaml", "pydantic"}
-MAY_TOUCH_FILES = {"ports.py", "train/engine.py", "train/freeze.py", "train/steps/repin.py"}
+MAY_TOUCH_FILES = {"ports.py", "train/logbook.py", "train/freeze.py", "train/steps/repin.py"}
 """They name paths below the scratch folder and inside private worktrees."""
 
 
