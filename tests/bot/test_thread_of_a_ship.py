@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,27 @@ async def test_a_deleted_board_is_shown_again_while_the_ship_runs(yard: Yard) ->
         await yard.until(lambda: any("deploy hub — running" in text_of(each) for each in yard.boards()))
         first = yard.boards()[0]
         yard.loopback.delete_message(int(first["id"]))
+        gate.set()
+        await driving
+        await assert_whole(yard)
+
+
+async def test_a_board_that_is_almost_an_hour_old_is_followed_by_a_fresh_one(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.projector.FRESH_BOARD", timedelta(seconds=0.5))
+    gate = asyncio.Event()
+    yard.world.meanwhile["deploy hub"] = gate.wait
+    log = yard.station.ports.scratch / "logs" / RELEASE / "1-deploy-hub.log"
+    log.parent.mkdir(parents=True)
+    async with yard.bot():
+        await yard.pressed(await yard.offered(), "Ship it")
+        driving = asyncio.create_task(yard.station.dispatcher.tick())
+        await yard.until(lambda: any("deploy hub — running" in text_of(each) for each in yard.boards()))
+        await asyncio.sleep(0.6)  # the age of a message is Discord's clock
+        log.write_text("still building\n")
+        await yard.until(lambda: "still building" in text_of(yard.boards()[-1]))
+        assert len(yard.boards()) > 1
         gate.set()
         await driving
         await assert_whole(yard)
