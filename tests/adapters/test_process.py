@@ -204,17 +204,18 @@ import asyncio, os, sys
 from pathlib import Path
 from adapters.credentials import Secrets
 from adapters.process import ChildProcesses
-asyncio.run(ChildProcesses(Path(sys.argv[1]), Secrets({}), os.environ).run(
-    ("sh", "-c", "sleep 600 & echo $$ $!; exec sleep 600"), log=Path(sys.argv[2])))
+processes = ChildProcesses(Path(sys.argv[1]), Secrets({}), os.environ)
+processes.on_spawn = lambda argv: Path(sys.argv[3]).touch()
+asyncio.run(processes.run(("sh", "-c", "sleep 600 & echo $$ $!; exec sleep 600"), log=Path(sys.argv[2])))
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells who lives")
 async def test_a_child_and_its_children_die_with_a_parent_that_was_killed(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    with subprocess.Popen(python(PARENT, str(tmp_path), str(log)), start_new_session=True) as parent:
+    log, spawned = tmp_path / "log", tmp_path / "spawned"
+    with subprocess.Popen(python(PARENT, *map(str, (tmp_path, log, spawned))), start_new_session=True) as parent:
         async with asyncio.timeout(20):
-            while not (log.exists() and log.read_text()):
+            while not (spawned.exists() and log.exists() and log.read_text()):
                 await asyncio.sleep(0.02)
         child, grandchild = map(int, log.read_text().split())
         assert is_alive(child) and is_alive(grandchild)
