@@ -71,23 +71,34 @@ async def test_a_main_with_work_that_the_train_lacks_is_a_reason_and_merging_it_
     assert not (await train.proposal()).problems
 
 
-async def test_missing_credentials_and_programs_are_named_with_every_step_that_needs_them(train: DemoJourney):
+async def test_missing_credentials_and_programs_are_named_together_and_once(train: DemoJourney):
     bare = {name: text for name, text in train.environ.items() if name not in ("UV_PUBLISH_TOKEN", "HEROKU_API_KEY")}
     bare["PATH"] = bare["PATH"].removeprefix(str(train.world.platform.bin))
     await train.reopen(bare)
     proposal = await train.proposal()
-    found = {(reason.what, reason.why) for reason in proposal.problems}
-    token, key, tool = "UV_PUBLISH_TOKEN is not set", "HEROKU_API_KEY is not set", "heroku is not installed"
-    assert found == {
-        (token, "needed to publish coin-core 1.1.0"),
-        (token, "needed to publish coin-ledger 1.1.0"),
-        *((what, f"needed to deploy {app}") for what in (key, tool) for app in ("treasury", "wallet")),
-        *((what, "needed to post-deploy of gold-seats on treasury") for what in (key, tool)),
-    }
+    assert [(reason.what, reason.why) for reason in proposal.problems] == [
+        ("UV_PUBLISH_TOKEN is not set", "needed to publish coin-core 1.1.0"),
+        ("HEROKU_API_KEY is not set", "needed to deploy treasury"),
+        ("heroku is not installed", "needed to deploy treasury"),
+    ]
     await require_refused(train, proposal)
     await require_nothing_moved(train)
     await train.reopen()
     assert not (await train.proposal()).problems
+
+
+async def test_reasons_of_every_kind_come_at_once(train: DemoJourney):
+    await train.upload("coin-core", TAKEN, b"not ours", author="Mallory")
+    await train.push("wallet", "release", {"NEWS": "more work\n"})
+    await train.push("kiosk", "main", {"NEWS": "a hotfix\n"})
+    await train.reopen({name: text for name, text in train.environ.items() if name != "UV_PUBLISH_TOKEN"})
+    assert set(said(await train.proposal())) == {
+        "UV_PUBLISH_TOKEN is not set",
+        "coin-core 1.1.0 is taken by other bytes",
+        "wallet has drifted since the freeze",
+        "main of kiosk has diverged",
+    }
+    await require_nothing_moved(train, "index.published")
 
 
 async def test_an_index_that_does_not_answer_is_cannot_tell_and_nothing_is_started(packages: DemoJourney):
@@ -167,6 +178,19 @@ async def test_a_command_and_a_script_that_cannot_be_found_are_refused_together(
             "kiosk has no bin/deploy at the commit that ships",
         ]
         await require_nothing_moved(journey)
+
+
+async def test_a_version_that_is_none_is_refused_at_the_freeze_with_its_place(packages: DemoJourney):
+    await packages.push("coin-core", "release", {"pyproject.toml": '[project]\nversion = "one"\n'})
+    await packages.push("coin-ledger", "release", {"pyproject.toml": "[project]\n"})
+    with pytest.raises(Refused) as refused:
+        await packages.station.conductor.freeze(OLIVE)
+    assert [reason.what for reason in refused.value.reasons] == [
+        "coin-core has no legal version",
+        "coin-ledger has no legal version",
+    ]
+    assert "pyproject.toml says 'one'" in refused.value.reasons[0].why
+    await require_nothing_moved(packages)
 
 
 async def test_what_another_member_depends_on_is_not_ejected(hub: DemoJourney):
