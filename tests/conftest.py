@@ -53,6 +53,11 @@ os.environ["HOME"] = tempfile.mkdtemp(prefix="stationmaster-home-")
 sys.addaudithook(_guard)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest story first, so that side by side nobody waits for it in the end."""
+    items.sort(key=lambda item: "test_killed_everywhere" not in item.nodeid)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
