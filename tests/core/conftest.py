@@ -12,10 +12,8 @@ import pytest
 
 from adapters.database.records import Database
 from tests.world.toy import World
+from tests.world.toy_record import FAST, database_in, record_in
 from tests.world.toy_train import WHOLE_TRAIN, Station, lay_out
-
-# The journal is written with a flush to the disk each time; memory has no slow ones.
-FAST = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 @pytest.fixture(scope="session")
@@ -68,22 +66,20 @@ def station(world: World, database: Database, folder: Path) -> Station:
 
 
 @pytest.fixture
+async def neighbour(station: Station, folder: Path) -> AsyncGenerator[Station]:
+    """Another process in the same world, with the same record."""
+    database = database_in(folder)
+    yield Station(station.world, database, folder)
+    await database.close()
+
+
+@pytest.fixture
 def assembled(station: Station, folder: Path, assembled_record: tuple[Path, World]) -> Station:
     """The whole train, frozen."""
     record, world = assembled_record
     shutil.copy(record, record_in(folder))  # nobody has opened it yet
     station.world.kept, station.world.now = dict(world.kept), world.now
     return station
-
-
-def record_in(folder: Path) -> Path:
-    """Where the record stands."""
-    return folder / "train.db"
-
-
-def database_in(folder: Path) -> Database:
-    """The record of a folder."""
-    return Database(f"sqlite:///{record_in(folder)}")
 
 
 async def _upgraded(folder: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import pytest
 
@@ -14,18 +12,9 @@ from core.journal import Ship, ShipState
 from core.releases import ReleaseState
 from core.tasks import Stage
 from core.train.progress import StepState
-from tests.core.conftest import database_in
 from tests.world.toy_train import ADA, OLIVE, RELEASE, Station, draft
 
 BUSY = Refused("the record was busy for too long", "15 s were not enough", "try again")
-
-
-@pytest.fixture
-async def neighbour(assembled: Station, folder: Path) -> AsyncGenerator[Station]:
-    """Another process in the same world, with the same record."""
-    database = database_in(folder)
-    yield Station(assembled.world, database, folder)
-    await database.close()
 
 
 async def offered(station: Station) -> str:

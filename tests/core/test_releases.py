@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import product
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,7 +15,6 @@ from core.errors import Refused
 from core.registry import Sha
 from core.releases import STATE_MOVES, Frozen, Release, ReleaseState, assemble, attach, close, eject
 from core.tasks import Stage
-from tests.core.conftest import database_in
 from tests.world.toy_train import ADA, OLIVE, RELEASE, REX, WHOLE_TRAIN, Station, draft
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -110,14 +108,6 @@ def test_final_states_never_move_and_commits_never_become_blank(acts: list[str])
 
 
 # ── in the record ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture
-async def neighbour(station: Station, folder: Path) -> AsyncGenerator[Station]:
-    """Another process in the same world, with the same record."""
-    database = database_in(folder)
-    yield Station(station.world, database, folder)
-    await database.close()
 
 
 async def the_release(station: Station) -> Release:

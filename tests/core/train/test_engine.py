@@ -16,8 +16,8 @@ from core.events import EventKind
 from core.journal import ShipState
 from core.registry import App, Package
 from core.train.progress import StepState
-from tests.core.conftest import database_in, record_in
 from tests.world.toy import Kill, World
+from tests.world.toy_record import database_in
 from tests.world.toy_train import RELEASE, TARGET, Station, draft, lay_out, registry_of
 
 NEVER = LeaseTimes(beat=1000, stop=1000, takeover=1000)
@@ -25,9 +25,9 @@ AT_ONCE = LeaseTimes(takeover=0)
 
 
 @pytest.fixture
-async def neighbour(assembled: Station, folder: Path) -> AsyncGenerator[Station]:
+async def heir(assembled: Station, folder: Path) -> AsyncGenerator[Station]:
     """Another process in the same world, with the same record, that takes a silent one for dead at once."""
-    database = Database(f"sqlite:///{record_in(folder)}", lease_times=AT_ONCE)
+    database = database_in(folder, AT_ONCE)
     yield Station(assembled.world, database, folder)
     await database.close()
 
@@ -171,13 +171,12 @@ async def test_a_train_of_forty_repositories_ships(station: Station, folder: Pat
 # ── several processes ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_two_processes_drive_one_train_once(assembled: Station, folder: Path) -> None:
+async def test_two_processes_drive_one_train_once(assembled: Station, neighbour: Station) -> None:
     """Spec 6.10: the second one is told who holds the train and since when."""
-    database = database_in(folder)
-    other = Station(assembled.world, database, folder)
     ship = await assembled.confirmed()
-    both = await asyncio.gather(assembled.dispatcher.drive(ship), other.dispatcher.drive(ship), return_exceptions=True)
-    await database.close()
+    both = await asyncio.gather(
+        assembled.dispatcher.drive(ship), neighbour.dispatcher.drive(ship), return_exceptions=True
+    )
     [refused] = [one for one in both if isinstance(one, Refused)]
     assert refused.reasons[0].what == "the test holds the train"
     assert refused.reasons[0].why.startswith("since 20")
@@ -187,19 +186,19 @@ async def test_two_processes_drive_one_train_once(assembled: Station, folder: Pa
 
 @pytest.mark.parametrize("asleep_at", ["git turf", "gate hub", "publish money", "platform hub"])
 async def test_a_stale_process_that_wakes_up_after_a_takeover_changes_nothing_more(
-    assembled: Station, neighbour: Station, folder: Path, asleep_at: str
+    assembled: Station, heir: Station, folder: Path, asleep_at: str
 ) -> None:
     """L32: a lease is fenced; who lost it stops itself."""
-    world, database = assembled.world, Database(f"sqlite:///{record_in(folder)}", lease_times=NEVER)
+    world, database = assembled.world, database_in(folder, NEVER)
     stale = Station(world, database, folder)
     ship = await stale.confirmed()
     left: list[object] = []
 
     async def the_world() -> tuple[object, ...]:
-        return await neighbour.progress(), await neighbour.conductor.events(RELEASE, 0), dict(world.refs)
+        return await heir.progress(), await heir.conductor.events(RELEASE, 0), dict(world.refs)
 
     async def asleep() -> None:
-        await neighbour.dispatcher.tick()
+        await heir.dispatcher.tick()
         left.append(await the_world())
 
     world.meanwhile[asleep_at] = asleep
@@ -207,5 +206,5 @@ async def test_a_stale_process_that_wakes_up_after_a_takeover_changes_nothing_mo
         await stale.dispatcher.drive(ship)
     await database.close()
     assert left == [await the_world()]
-    assert (await neighbour.progress()).state is ShipState.FINISHED
+    assert (await heir.progress()).state is ShipState.FINISHED
     assert_each_effect_once(world)

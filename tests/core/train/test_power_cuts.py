@@ -22,8 +22,8 @@ from core.tasks import Stage, Task
 from core.train import engine
 from core.train.progress import StepState
 from core.train.steps import AnyStep
-from tests.core.conftest import FAST, database_in, record_in
 from tests.world.toy import Kill, World
+from tests.world.toy_record import FAST, database_in, record_in
 from tests.world.toy_train import FILES, RELEASE, WHOLE_TRAIN, Station, draft, lay_out
 
 EXAMPLES_OF_EACH_TRAIN = 100
