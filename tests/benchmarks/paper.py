@@ -20,7 +20,8 @@ from core.ports import Finished, Listing, Needs, Pin, Ports, Processes
 from core.registry import App, Argv, Package, Sha, Target
 from core.releases import Artefact
 from tests.benchmarks.team import Team
-from tests.world.toy import ToyEcosystem, ToySmoke, World
+from tests.world.toy import World
+from tests.world.toy_places import ToyEcosystem, ToySmoke
 
 
 class FolderRegistry(ToyEcosystem):

@@ -16,7 +16,8 @@ from core.registry import App, Package, Registry, Sha, Target
 from core.tasks import Stage, Task, TaskType, Work
 from core.train.dispatcher import Dispatcher
 from core.train.progress import Progress
-from tests.world.toy import World, toy_ports
+from tests.world.toy import World
+from tests.world.toy_ports import toy_ports
 
 OLIVE = Actor("olive", frozenset({Role.OPERATOR}), Face.CLI)
 ADA = Actor("ada", frozenset({Role.AGENT}), Face.CLI)

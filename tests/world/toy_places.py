@@ -1,0 +1,302 @@
+"""The places of the toy world behind the ports: git, a package registry with its shelf, platforms, gates, smoke."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from core.errors import Refused, StepFailed
+from core.journal import PageCheck, SealRecord, SealStatus
+from core.observations import Already, Blind, Facts, NotYet, Observation
+from core.ports import Dependency, Finished, Listing, Needs, Pin, Relation
+from core.registry import App, Argv, Package, Repository, Sha, Target
+from core.releases import Artefact
+from tests.world.toy import World
+
+
+class ToyRepositories:
+    """git, as far as the train uses it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def branch_head(self, repository: Repository, branch: str) -> Sha | None:
+        await self._world.ask(f"git {repository.name}")
+        return self._world.refs.get((repository.name, branch))
+
+    async def tag_commit(self, repository: Repository, tag: str) -> Sha | None:
+        await self._world.ask(f"git {repository.name}")
+        return self._world.tags.get((repository.name, tag))
+
+    async def relation(self, repository: Repository, ours: Sha, theirs: Sha) -> Relation:
+        if ours == theirs:
+            return Relation.EQUAL
+        if ours not in self._world.commits or theirs not in self._world.commits:
+            return Relation.UNKNOWN
+        if theirs in self._world.ancestors(ours):
+            return Relation.AHEAD
+        return Relation.BEHIND if ours in self._world.ancestors(theirs) else Relation.DIVERGED
+
+    async def read(self, repository: Repository, commit: Sha, path: str) -> bytes | None:
+        return self._world.commits[commit][1].get(path)
+
+    async def parents(self, repository: Repository, commit: Sha) -> tuple[Sha, ...]:
+        return self._world.commits[commit][0]
+
+    async def changed_paths(self, repository: Repository, old: Sha, new: Sha) -> frozenset[str]:
+        before, after = self._world.commits[old][1], self._world.commits[new][1]
+        return frozenset(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+
+    async def commit_epoch(self, repository: Repository, commit: Sha) -> int:
+        return 0
+
+    @asynccontextmanager
+    async def checkout(self, repository: Repository, commit: Sha) -> AsyncGenerator[Path]:
+        folder = Path(tempfile.mkdtemp())
+        try:
+            for path, text in self._world.commits[commit][1].items():
+                (folder / path).write_bytes(text)
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+    async def derive(self, repository: Repository, parent: Sha, files: Mapping[str, bytes], message: str) -> Sha:
+        return self._world.commit({**self._world.commits[parent][1], **files}, parent)
+
+    async def push(self, repository: Repository, commit: Sha, branch: str, *, expected: Sha | None) -> None:
+        place = (repository.name, branch)
+        await self._world.ask(f"push {repository.name}")
+        if self._world.refs.get(place) == commit:
+            return
+        if self._world.refs.get(place) != expected:
+            raise StepFailed(f"{branch} of {repository.name} has moved")
+        if expected and expected not in self._world.ancestors(commit):
+            raise StepFailed(f"{branch} of {repository.name} was not pushed", "it is no fast-forward")
+
+        def apply() -> None:
+            self._world.refs[place] = commit
+
+        self._world.effect("push", repository.name, branch, commit, apply=apply)
+        await self._world.ask(f"answer of push {repository.name}")
+
+    async def push_tag(self, repository: Repository, tag: str, commit: Sha) -> None:
+        await self._world.ask(f"tag {repository.name}")
+        place = (repository.name, tag)
+        if self._world.tags.get(place) == commit:
+            return
+        if place in self._world.tags:
+            raise StepFailed(f"{tag} of {repository.name} is another commit")
+
+        def apply() -> None:
+            self._world.tags[place] = commit
+
+        self._world.effect("tag", repository.name, tag, apply=apply)
+
+
+class ToyEcosystem:
+    """Manifest lines `name@branch` or `name==version`; the lock says the same of what the registry offers.
+
+    A built file is called `name-version.pkg`.
+    """
+
+    name, manifest, lock, credentials, tools = "toy", "needs.txt", "needs.lock", (), ("toy",)
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def version(self, package: Package, text: bytes) -> str:
+        return text.decode().strip()
+
+    def dependency_files(self, package: Package | None) -> tuple[str, ...]:
+        return (self.manifest, self.lock)
+
+    def dependencies(self, files: Mapping[str, bytes | None]) -> tuple[Dependency, ...]:
+        locked = dict(line.split("==") for line in (files.get(self.lock) or b"").decode().splitlines())
+        found: list[Dependency] = []
+        for line in (files.get(self.manifest) or b"").decode().splitlines():
+            name = line.replace("==", "@").split("@")[0]
+            found.append(Dependency(name, "@" in line, locked.get(name)))
+        return tuple(found)
+
+    def repinned(self, manifest: bytes, pins: Sequence[Pin]) -> bytes:
+        wanted = {pin.distribution: pin.version for pin in pins}
+        lines = manifest.decode().splitlines()
+        names = [line.replace("==", "@").split("@")[0] for line in lines]
+        pinned = [f"{n}=={wanted[n]}" if n in wanted else line for n, line in zip(names, lines, strict=True)]
+        return ("\n".join(pinned) + "\n").encode()
+
+    def locked_versions(self, lock: bytes) -> Mapping[str, str]:
+        return dict(line.split("==") for line in lock.decode().splitlines())
+
+    def is_newer(self, version: str, than: str) -> bool:
+        return tuple(map(int, version.split("."))) > tuple(map(int, than.split(".")))
+
+    async def build(
+        self, package: Package, worktree: Path, out: Path, *, epoch: int, log: Path
+    ) -> tuple[Artefact, ...]:
+        text = (worktree / "code.py").read_bytes()
+        file = f"{package.name}-{self.version(package, (worktree / package.version_file).read_bytes())}.pkg"
+        out.mkdir(parents=True, exist_ok=True)
+        (out / file).write_bytes(text)
+        return (Artefact(file, hashlib.sha256(text).hexdigest(), len(text)),)
+
+    async def listing(self, package: Package, version: str) -> Listing:
+        await self._world.ask("registry")
+        place = (package.distribution, version)
+        return Listing(self._world.published.get(place, {}), yanked=place in self._world.yanked, owner="somebody")
+
+    async def is_installable(self, package: Package, version: str) -> bool:
+        await self._world.ask("index")
+        return (package.distribution, version) in self._world.published and not self._world.propagation
+
+    def publish_commands(self, package: Package, files: Sequence[Path]) -> tuple[Argv, ...]:
+        return (("toy", "publish", *(file.name for file in files)),)
+
+    async def publish(self, package: Package, files: Sequence[Path], *, log: Path) -> None:
+        await self._world.ask(f"publish {package.name}")
+        place = (package.distribution, files[0].stem.rpartition("-")[2])
+        content = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+        if place in self._world.yanked or self._world.published.get(place, content) != content:
+            raise Refused(f"{package.name} {place[1]} is taken")
+        missing = [n for n in self._world.requires.get(package.name, ()) if not self._is_live(n)]
+        if missing:
+            self._world.impossible.append(f"{package.name} before {missing}")
+
+        def apply() -> None:
+            self._world.published[place] = content
+
+        if place not in self._world.published:
+            self._world.effect("publish", package.name, place[1], apply=apply)
+        await self._world.ask(f"answer of publish {package.name}")
+
+    def _is_live(self, name: str) -> bool:
+        return any(name == published for published, _ in self._world.published)
+
+    def lock_commands(self, pins: Sequence[Pin]) -> tuple[Argv, ...]:
+        return (("toy", "lock", *(pin.distribution for pin in pins)),)
+
+    async def refresh_lock(self, worktree: Path, pins: Sequence[Pin], *, log: Path) -> None:
+        await self._world.ask("index")
+        lines = (worktree / self.manifest).read_text().splitlines()
+        for pin in pins:
+            if (pin.distribution, pin.version) not in self._world.published:
+                self._world.impossible.append(f"a consumer before {pin.distribution} {pin.version}")
+        if self._world.stuck_locks:  # the resolver exits 0 and moves nothing (L13)
+            self._world.stuck_locks -= 1
+            (worktree / self.lock).touch()
+            return
+        (worktree / self.lock).write_text("\n".join(sorted(line for line in lines if "==" in line)) + "\n")
+
+
+class ToyShelf:
+    """Built files in memory."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def keep(self, path: Path) -> Artefact:
+        text = path.read_bytes()
+        sha = hashlib.sha256(text).hexdigest()
+        self._world.kept[sha] = text
+        return Artefact(path.name, sha, len(text))
+
+    def lay_out(self, artefacts: Sequence[Artefact], folder: Path) -> tuple[Path, ...]:
+        folder.mkdir(parents=True, exist_ok=True)
+        for artefact in artefacts:
+            (folder / artefact.filename).write_bytes(self._world.kept[artefact.sha256])
+        return tuple(folder / artefact.filename for artefact in artefacts)
+
+    def missing(self, artefacts: Sequence[Artefact]) -> tuple[Artefact, ...]:
+        return tuple(artefact for artefact in artefacts if artefact.sha256 not in self._world.kept)
+
+
+class ToyStrategy:
+    """A platform that says what it runs, unless the app is in `world.blind`."""
+
+    name = "toy"
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def needs(self, app: App, target: Target) -> Needs:
+        return Needs(credentials=("TOY_KEY",))
+
+    def commands(self, app: App, target: Target, commit: str) -> tuple[Argv, ...]:
+        return (("toy", "deploy", app.name, commit),)
+
+    async def observe(self, app: App, target: Target, commit: Sha) -> Observation:
+        if app.name in self._world.blind:
+            return Blind("it cannot say what it runs")
+        await self._world.ask(f"platform {app.name}")
+        return Already({"verified": True}) if self._world.running.get(app.name) == commit else NotYet()
+
+    async def deploy(self, app: App, target: Target, commit: Sha, *, log: Path) -> Facts:
+        await self._world.ask(f"deploy {app.name}")
+        hub = self._world.hub
+        if hub and app.name != hub and self._world.running.get(hub) != self._world.refs.get((hub, "main")):
+            self._world.impossible.append(f"{app.name} before its hub")
+        if self._world.refs.get((app.name, "main")) != commit:
+            self._world.impossible.append(f"{app.name} before its main")
+
+        def apply() -> None:
+            self._world.running[app.name] = commit
+
+        self._world.effect("deploy", app.name, commit, apply=apply)
+        await self._world.ask(f"answer of deploy {app.name}")
+        return {"verified": app.name not in self._world.blind}
+
+    def run_argv(self, app: App, target: Target, command: Argv) -> Argv | None:
+        return ("toy", "run", app.name, *command)
+
+    async def run(self, app: App, target: Target, command: Argv, *, log: Path) -> Facts:
+        await self._world.ask(f"run {app.name}")
+        if self._world.running.get(app.name) != self._world.refs.get((app.name, "main")):
+            self._world.impossible.append(f"a command on {app.name} before its new code runs")
+        self._world.effect("run", app.name, *command, apply=lambda: None)
+        await self._world.ask(f"answer of run {app.name}")
+        return {"exit": 0}
+
+    async def rollback(self, app: App, target: Target, bad: Sha) -> tuple[str, ...]:
+        return (f"toy rollback {app.name}",)
+
+
+class ToyProcesses:
+    """Gates, whose last word is the repository: red for those in `world.red_gates`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def finds(self, program: str) -> bool:
+        return program not in self._world.absent
+
+    async def run(
+        self,
+        argv: Argv,
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        credentials: Sequence[str] = (),
+        timeout_seconds: float = 600,
+        log: Path | None = None,
+        stdin: bytes = b"",
+    ) -> Finished:
+        await self._world.ask(f"gate {argv[-1]}")
+        return Finished(1 if argv[-1] in self._world.red_gates else 0, "", "")
+
+
+class ToySmoke:
+    """Red for the apps in `world.red_sites`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def check(self, app: App) -> SealRecord:
+        await self._world.ask(f"smoke {app.name}")
+        ok = app.name not in self._world.red_sites
+        status = SealStatus.GREEN if ok else SealStatus.RED
+        checks = (PageCheck("/up", ok, "200" if ok else "503"),)
+        return SealRecord(app=app.name, status=status, summary="1 check", checked_at=self._world.now, checks=checks)
