@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from core.errors import Refused
 from core.permissions import Actor
 from core.tasks import Stage
-from tests.core.conftest import database_in
 from tests.world.toy import World
+from tests.world.toy_record import database_in
 from tests.world.toy_train import ADA, OLIVE, REX, Station, draft, lay_out
 
 PEOPLE = [ADA, OLIVE, REX]
