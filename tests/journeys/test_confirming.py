@@ -96,7 +96,7 @@ async def test_the_digest_of_another_plan_ships_nothing(satellite: DemoJourney):
     wrong = await satellite.type("release", "ship", RELEASE, "--confirm", "0123456789")
     assert wrong.exit_code == 2
     assert "no plan '0123456789' was offered" in wrong.err
-    old = (await satellite.proposal()).digest
+    old = await satellite.offered()
     await satellite.configure("release_repos", lambda repos: repos["apps"]["kiosk"].update(test_cmd=["true"]))
     changed = await satellite.type("release", "ship", RELEASE, "--confirm", old)
     assert changed.exit_code == 2
@@ -123,7 +123,7 @@ async def test_an_interrupted_ship_is_gone_on_with(satellite: DemoJourney):
 
 
 async def test_a_pipe_that_nobody_reads_any_more_stops_no_ship(satellite: DemoJourney):
-    digest = (await satellite.proposal()).digest
+    digest = await satellite.offered()
     argv = (sys.executable, "-m", "bot", "release", "ship", RELEASE, "--confirm", digest)
     reading, writing = os.pipe()
     async with satellite.world.platform.apps["kiosk"].releasing:

@@ -75,23 +75,23 @@ async def test_pushes_that_arrive_while_every_answer_is_lost_are_recognised(trai
     await train.require_shipped_once()
 
 
-async def test_a_build_that_fails_stops_before_the_satellites_and_is_built_again(train: DemoJourney):
-    train.break_once("deploy:treasury")
-    progress = await train.ship()
+async def test_a_build_that_fails_stops_the_train_and_is_built_again(hub: DemoJourney):
+    hub.break_once("deploy:treasury")
+    progress = await hub.ship()
     reason = only_reason(progress, "deploy:treasury")
     assert "SyntaxError in web.py" in reason.why
     assert reason.next.startswith("release resume builds it again")
     assert progress.live[:2] == PACKAGES_LIVE
     assert not progress.is_resting
-    assert "deploy:wallet" in waiting(progress)
-    assert "record:r1" in waiting(progress)
-    await require_log(train, "deploy:treasury", "SyntaxError in web.py")
-    await finish(train)
+    assert waiting(progress) == ["post-deploy:gold-seats", "seal:treasury", "record:r1"]
+    await require_log(hub, "deploy:treasury", "SyntaxError in web.py")
+    await finish(hub)
 
 
 async def test_an_app_that_crashes_when_it_boots_is_not_deployed_whatever_git_said(hub: DemoJourney):
     await options(hub, "treasury", boot_seconds=0.5)
     treasury = hub.world.platform.apps["treasury"]
+    treasury.knobs.preboot = False
 
     def crash(kind: str, effect: Mapping[str, object]) -> None:
         if kind == "platform.release":

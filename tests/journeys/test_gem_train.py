@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Generator
@@ -69,28 +68,22 @@ async def test_a_gem_that_cannot_be_installed_yet_is_waited_for(gems: GemJourney
 
 
 async def test_a_lock_before_the_index_has_the_gem_everywhere_is_tried_again(gems: GemJourney):
-    ship = await gems.confirm()
-    driving = asyncio.create_task(gems.drive(ship))
-    await gems.started("repin:office")
-    gems.world.gems.faults += (Fault("GET", f"/info/{name}", status=404) for name in GEMS)
-    assert (await driving).state is ShipState.FINISHED
-    assert not any(fault.times for fault in gems.world.gems.faults)
+    faults = [Fault("GET", f"/info/{name}", status=404, agent="bundler/") for name in GEMS]
+    gems.world.gems.faults += faults
+    assert (await gems.ship()).state is ShipState.FINISHED
+    assert not any(fault.times for fault in faults)
     await gems.require_shipped_once()
 
 
 async def test_a_lock_that_never_moves_stops_before_anything_is_deployed(gems: GemJourney):
     await gems.configure("bot", lambda bot: bot["train"]["waits"].update(lock_tries=2))
-    ship = await gems.confirm()
-    driving = asyncio.create_task(gems.drive(ship))
-    await gems.started("repin:office")
-    gems.world.gems.faults.append(silence := Fault("GET", "/info/", status=404, times=10**6))
-    progress = await driving
+    gems.world.gems.faults.append(silence := Fault("GET", "/info/", status=404, times=10**6, agent="bundler/"))
+    progress = await gems.ship()
     assert progress.state is ShipState.STOPPED
     assert progress.live == tuple(f"{name} {NEW}" for name in GEMS)
     assert {step.id for step in progress.of(StepState.FAILED)} == {"repin:office", "repin:till"}
     assert not gems.of("platform.release")
     silence.times = 0
-    await gems.configure("bot", lambda bot: bot["train"]["waits"].update(lock_tries=6))
     assert (await gems.resume()).state is ShipState.FINISHED
     await gems.require_shipped_once()
 

@@ -19,15 +19,6 @@ KILLED = -signal.SIGKILL
 SHIP, RESUME = ("release", "ship", RELEASE, "--confirm"), ("release", "resume", RELEASE)
 
 
-async def digest(journey: DemoJourney) -> str:
-    """The plan that may be confirmed, as `release plan --json` tells it."""
-    offered = await journey.proposal()
-    plan = json.loads((await journey.type("release", "plan", "--json")).out)
-    assert plan["digest"] == offered.digest
-    assert [one["step"] for one in plan["previews"]] == [one.step for one in offered.previews]
-    return offered.digest
-
-
 def typed(advice: str) -> list[str]:
     """The last command that a text advises, as one would type it."""
     return shlex.split(re.findall(r"stationmaster (.+)", advice)[-1])
@@ -41,7 +32,7 @@ def require_plain(one: Said) -> None:
 
 async def test_a_process_that_is_killed_while_it_publishes_is_taken_over_at_once(packages: DemoJourney):
     published = packages.await_effects("index.published", 2)
-    first = await packages.spawn(*SHIP, await digest(packages))
+    first = await packages.spawn(*SHIP, await packages.offered())
     await published()
     first.kill()
     assert (await said(first)).exit_code == KILLED
@@ -59,7 +50,7 @@ async def test_a_process_that_is_killed_while_it_publishes_is_taken_over_at_once
 
 async def test_a_process_that_is_killed_while_it_deploys_finds_its_own_work(satellite: DemoJourney):
     released, up = (satellite.await_effects(f"platform.{kind}", 1) for kind in ("release", "boot"))
-    first = await satellite.spawn(*SHIP, await digest(satellite))
+    first = await satellite.spawn(*SHIP, await satellite.offered())
     await released()
     first.kill()
     assert (await said(first)).exit_code == KILLED
@@ -71,11 +62,11 @@ async def test_a_process_that_is_killed_while_it_deploys_finds_its_own_work(sate
 
 
 async def test_a_second_ship_is_refused_and_names_who_holds_the_train_and_since_when(satellite: DemoJourney):
-    plan = await digest(satellite)
+    plan = await satellite.offered()
     async with satellite.world.platform.apps["kiosk"].releasing:
         first = await satellite.spawn(*SHIP, plan)
         await satellite.started("deploy:kiosk")
-        for words in ((*SHIP, plan), RESUME, ("release", "freeze"), ("release", "abandon")):
+        for words in ((*SHIP, plan), RESUME):
             second = await satellite.type(*words)
             assert second.exit_code == 2, words
             assert second.out == ""
@@ -92,7 +83,7 @@ async def test_a_second_ship_is_refused_and_names_who_holds_the_train_and_since_
 
 async def test_a_failing_step_exits_with_1_and_what_is_advised_goes_on(satellite: DemoJourney):
     satellite.break_once("deploy:kiosk")
-    stopped = await satellite.type(*SHIP, await digest(satellite))
+    stopped = await satellite.type(*SHIP, await satellite.offered())
     assert stopped.exit_code == 1
     require_plain(stopped)
     assert "✗ bin/deploy of kiosk exited with 1" in stopped.out
@@ -105,6 +96,17 @@ async def test_a_failing_step_exits_with_1_and_what_is_advised_goes_on(satellite
     assert (
         json.loads((await satellite.type("release", "status", RELEASE, "--json")).out)["release"]["state"] == "shipped"
     )
+    assert json.loads((await satellite.type("release", "notes", "--json")).out)["release"] == RELEASE
+
+
+async def test_programs_read_plan_deployments_and_notes_as_json(satellite: DemoJourney):
+    offered = await satellite.proposal()
+    plan = json.loads((await satellite.type("release", "plan", "--json")).out)
+    assert plan["digest"] == offered.digest
+    assert [one["step"] for one in plan["previews"]] == [one.step for one in offered.previews]
+    await satellite.ship()
+    told = json.loads((await satellite.type("deployments", "--json")).out)
+    assert [one["release"] for one in told if one["app"]["name"] == "kiosk"] == [RELEASE]
     assert json.loads((await satellite.type("release", "notes", "--json")).out)["release"] == RELEASE
 
 
@@ -123,7 +125,7 @@ async def test_nobody_at_the_terminal_exits_with_3_and_the_command_that_is_shown
 
 async def test_a_question_exits_with_3_until_it_is_answered(hub: DemoJourney):
     hub.world.platform.apps["treasury"].knobs.loses_exit_codes = True
-    asking = await hub.type(*SHIP, await digest(hub))
+    asking = await hub.type(*SHIP, await hub.offered())
     assert asking.exit_code == 3
     assert "--answer happened" in asking.out
     assert (await hub.type(*RESUME)).exit_code == 3

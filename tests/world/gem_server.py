@@ -52,7 +52,7 @@ class Gem(msgspec.Struct, frozen=True, kw_only=True):
 class Fault(msgspec.Struct):
     """Answers the next `times` requests of `method` whose path matches `path` with `status`; 0 cuts the connection.
 
-    With `after` the work is done all the same and only its answer is lost.
+    With `after` the work is done all the same and only its answer is lost. `agent`: only for who calls itself that.
     """
 
     method: str
@@ -62,6 +62,14 @@ class Fault(msgspec.Struct):
     sleep_seconds: float = 0
     body: str = ""
     after: bool = False
+    agent: str = ""
+
+    def hits(self, request: web.Request) -> bool:
+        """True when it is for `request`."""
+        is_meant = self.agent in request.headers.get("User-Agent", "")
+        return (
+            self.times > 0 and is_meant and self.method == request.method and bool(re.search(self.path, request.path))
+        )
 
 
 class GemServer:
@@ -121,7 +129,7 @@ class GemServer:
     async def _faulty(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path}")
         for fault in self.faults:
-            if fault.times > 0 and fault.method == request.method and re.search(fault.path, request.path):
+            if fault.hits(request):
                 fault.times -= 1
                 await asyncio.sleep(fault.sleep_seconds)
                 if fault.after:

@@ -129,11 +129,15 @@ class Journey(Generic[W]):
         """What the operator is shown."""
         return (await self.station.conductor.offer(OLIVE)).proposal
 
-    async def confirm(self) -> Ship:
-        """Read the plan and press the button; nothing runs yet."""
+    async def offered(self) -> str:
+        """The digest of a plan that can be confirmed now."""
         proposal = await self.proposal()
         assert not proposal.problems, proposal.problems
-        return await self.station.conductor.ship(OLIVE, RELEASE, proposal.digest, "test")
+        return proposal.digest
+
+    async def confirm(self) -> Ship:
+        """Read the plan and press the button; nothing runs yet."""
+        return await self.station.conductor.ship(OLIVE, RELEASE, await self.offered(), "test")
 
     async def drive(self, ship: Ship) -> Progress:
         """Run a confirmed ship until it rests."""
