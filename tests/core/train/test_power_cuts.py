@@ -42,15 +42,16 @@ TRAINS: dict[str, tuple[tuple[Task, ...], Mapping[str, Mapping[str, bytes]]]] = 
 
 
 class Series:
-    """Lives of one process after another over one assembled train; every series starts from the same record."""
+    """Lives of one process after another over one train; every series starts from the same record."""
 
     def __init__(self, folder: Path, runner: asyncio.Runner, train: str) -> None:
         self._folder, self._runner = folder, runner
         self._drafts, self._files = TRAINS[train]
+        self._confirmed = train != "apps only"  # there the power goes while it is offered and confirmed, too
         self._database = database_in(folder)
-        self._kept: dict[str, bytes] = {}
-        runner.run(self._assemble())
-        self._assembled = shutil.copy(record_in(folder), folder / "assembled.db")
+        self._before = World()
+        runner.run(self._prepare())
+        self._record = shutil.copy(record_in(folder), folder / "before.db")
         self.effects: list[tuple[str, ...]] = []
         undisturbed = self._run([], frozenset())
         self.touches, self.effects = len(undisturbed.points), sorted(undisturbed.ledger)
@@ -64,20 +65,21 @@ class Series:
     def _run(self, cuts: list[int], blind: frozenset[str]) -> World:
         for stale in self._folder.glob("train.db*"):
             stale.unlink()
-        shutil.copy(self._assembled, record_in(self._folder))
+        shutil.copy(self._record, record_in(self._folder))
         return self._runner.run(self._ship_through(cuts, blind))
 
-    async def _assemble(self) -> None:
-        world = World()
-        lay_out(world, files=self._files)
-        await Station(world, self._database, self._folder).prepared(*self._drafts)
+    async def _prepare(self) -> None:
+        lay_out(self._before, files=self._files)
+        station = Station(self._before, self._database, self._folder)
+        await station.prepared(*self._drafts)
+        if self._confirmed:
+            await station.confirmed()
         await self._database.close()
-        self._kept = world.kept
 
     async def _ship_through(self, cuts: list[int], blind: frozenset[str]) -> World:
         world = World()
         lay_out(world, files=self._files)
-        world.blind, world.kept = set(blind), self._kept
+        world.blind, world.kept, world.now = set(blind), self._before.kept, self._before.now
         for cut in cuts:
             with cut_off(world, cut):
                 await self._live_once(world)
