@@ -44,7 +44,7 @@ async def test_a_package_that_never_shows_up_stops_the_train_and_the_resume_publ
     assert "coin-core 1.1.0 is published but not installable" in report
     assert "release resume: it goes on waiting and publishes nothing twice" in report
     assert not packages.of("index.published", name="coin-ledger")
-    packages.world.index.index_delay_seconds = 0.1
+    packages.world.index.index_delay_seconds = 0
     await packages.configure("bot", lambda bot: bot["train"]["waits"].update(install_seconds=20))
     assert (await packages.resume()).state is ShipState.FINISHED
     await packages.require_shipped_once()
