@@ -61,9 +61,13 @@ async def test_a_push_whose_answer_was_lost_is_recognised(gems: GemJourney):
     await gems.require_shipped_once()
 
 
-async def test_a_gem_that_cannot_be_installed_yet_is_waited_for(gems: GemJourney):
-    gems.world.gems.index_delay_seconds = 1
-    assert (await gems.ship()).state is ShipState.FINISHED
+async def test_a_gem_that_cannot_be_installed_yet_is_waited_for_before_the_next_is_pushed(gems: GemJourney):
+    server, ship = gems.world.gems, await gems.confirm()
+    server.faults += [Fault("GET", f"/info/{name}", status=404, times=5) for name in GEMS]
+    server.requests.clear()
+    assert (await gems.drive(ship)).state is ShipState.FINISHED
+    first, second = (at for at, request in enumerate(server.requests) if request == "POST /api/v1/gems")
+    assert server.requests[first:second].count("GET /info/money") == 6
     await gems.require_shipped_once()
 
 
