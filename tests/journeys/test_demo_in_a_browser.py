@@ -57,7 +57,7 @@ async def test_a_newcomer_ships_the_train_from_the_page(address: str) -> None:
         await page.get_by_role("button", name="Ship it").click(timeout=SHIP_MS)
         await page.get_by_role("button", name="Open thread").click(timeout=SHIP_MS)
         await expect(page.get_by_text("Production smoke seal: passed").first).to_be_visible(timeout=SHIP_MS)
-        await expect(page.get_by_text("first-train is in production").first).to_be_visible(timeout=SHIP_MS)
+        await expect(page.get_by_text("first-train is in production")).to_be_visible(timeout=SHIP_MS)
 
         await page.get_by_role("combobox", name="You are").select_option("stranger")
         await type_command(page, "/release abandon")
