@@ -45,6 +45,14 @@ class Refused(Trouble):
     exit_code = 2
 
 
+class Forbidden(Refused):
+    """The one who asks has not the role for it."""
+
+
+class NotFound(Refused):
+    """What is named is not on record."""
+
+
 class StepFailed(Trouble):
     """It was tried and did not work; what is known about the world is true. Exit code 1."""
 

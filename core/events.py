@@ -1,4 +1,4 @@
-"""What can have happened on a train. Appended by the use cases and the engine; read by whoever tells people."""
+"""What can have happened on a train or on the board: appended by those who do it, read by those who tell of it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class EventKind(StrEnum):
     TASK_EJECTED = "task ejected"
     RELEASE_FROZEN = "release frozen"
     RELEASE_ABANDONED = "release abandoned"
-    SHIP_CONFIRMED = "ship confirmed"
-    SHIP_RESUMED = "ship resumed"
+    RUN_CONFIRMED = "run confirmed"
+    RUN_RESUMED = "run resumed"
     STEP_STARTED = "step started"
     STEP_DONE = "step done"
     STEP_ADOPTED = "step adopted"
@@ -28,16 +28,26 @@ class EventKind(StrEnum):
     STEP_FAILED = "step failed"
     STEP_UNKNOWN = "step unknown"
     SEALED = "sealed"
-    SHIP_STOPPED = "ship stopped"
-    SHIP_CANCELLED = "ship cancelled"
-    SHIP_FINISHED = "ship finished"
+    RUN_STOPPED = "run stopped"
+    RUN_CANCELLED = "run cancelled"
+    RUN_FINISHED = "run finished"
+    TASK_CREATED = "task created"
+    TASK_MOVED = "task moved"
+    TASK_EDITED = "task edited"
+    TASK_REMARKED = "task remarked"
+    TASK_REVIEWED = "task reviewed"
+    TASK_SIZED = "task sized"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One row: `id` grows with time (0 until stored); `facts` are small and hold no secret."""
+    """One row: `id` grows with time (0 until stored); `facts` are small and hold no secret.
+
+    What happens on the board names its `task`, and no release: whoever tells of trains leaves it out.
+    """
 
     kind: EventKind
-    release: str
+    release: str = ""
+    task: str = ""
     at: datetime
     actor: str
     step: str = ""

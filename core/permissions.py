@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from core.errors import Refused
+from core.errors import Forbidden
 
 
 class Role(StrEnum):
@@ -38,10 +38,11 @@ class Actor(msgspec.Struct, frozen=True):
 ENGINE = Actor("stationmaster", frozenset(), Face.ENGINE)
 
 
-def require(actor: Actor, role: Role, to_do: str) -> None:
-    """Refused unless `actor` has `role`; `to_do` completes "may …"."""
-    if role not in actor.roles:
-        held = ", ".join(sorted(actor.roles)) or "none"
-        raise Refused(
-            f"only the {role} role may {to_do}", f"{actor.name} has: {held}", f"ask somebody with the {role} role"
+def require(actor: Actor, role: Role | frozenset[Role], to_do: str) -> None:
+    """Forbidden unless `actor` has `role`, or one of several; `to_do` completes "may …"."""
+    wanted = role if isinstance(role, frozenset) else frozenset({role})
+    if not wanted & actor.roles:
+        held, named = ", ".join(sorted(actor.roles)) or "none", " or ".join(sorted(wanted))
+        raise Forbidden(
+            f"only the {named} role may {to_do}", f"{actor.name} has: {held}", f"ask somebody with the {named} role"
         )

@@ -6,7 +6,7 @@ raise when it did not work; none of them decides anything about the train.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +20,7 @@ from core.observations import Facts, Observation
 from core.records import Records, Transaction
 from core.registry import App, Argv, Package, Repository, Sha, Target
 from core.releases import Artefact
+from core.words import short
 
 
 class Clock(Protocol):
@@ -42,11 +43,30 @@ class Relation(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Conflict(msgspec.Struct, frozen=True):
+    """A merge that needs a person: the paths that both sides changed, sorted."""
+
+    paths: tuple[str, ...]
+
+
+class Logged(msgspec.Struct, frozen=True, kw_only=True):
+    """One commit of a history."""
+
+    sha: Sha
+    parents: tuple[Sha, ...]
+    author: str
+    message: str
+
+
 class Repositories(Protocol):
     """Engine-owned bare mirrors and disposable worktrees; never a person's checkout (L33)."""
 
     async def branch_head(self, repository: Repository, branch: str) -> Sha | None:
         """Where origin's `branch` is now (asks origin, fetches the commit); None: origin has no such branch."""
+        ...
+
+    async def branch_heads(self, repository: Repository, branches: Collection[str]) -> dict[str, Sha]:
+        """Where origin's `branches` are now, in one question; those that origin does not have are left out."""
         ...
 
     async def tag_commit(self, repository: Repository, tag: str) -> Sha | None:
@@ -63,6 +83,10 @@ class Repositories(Protocol):
 
     async def parents(self, repository: Repository, commit: Sha) -> tuple[Sha, ...]: ...
     async def changed_paths(self, repository: Repository, old: Sha, new: Sha) -> frozenset[str]: ...
+    async def history(self, repository: Repository, tip: Sha, *without: Sha) -> tuple[Logged, ...]:
+        """Every commit that `tip` contains and none of `without` does, children before their parents."""
+        ...
+
     async def commit_epoch(self, repository: Repository, commit: Sha) -> int:
         """The committer date of `commit` in seconds since 1970, for reproducible builds."""
         ...
@@ -73,6 +97,13 @@ class Repositories(Protocol):
 
     async def derive(self, repository: Repository, parent: Sha, files: Mapping[str, bytes], message: str) -> Sha:
         """A child of `parent` in the mirror with `files` replaced; the same input gives the same commit. Not pushed."""
+        ...
+
+    async def merge(self, repository: Repository, ours: Sha, theirs: Sha, message: str) -> Sha | Conflict:
+        """What `git merge --no-ff` of `theirs` into `ours` makes, in the mirror only; `ours` when it has it already.
+
+        The same input gives the same commit on any machine. Refused when the two have no common history.
+        """
         ...
 
     async def push(self, repository: Repository, commit: Sha, branch: str, *, expected: Sha | None) -> None:
@@ -107,12 +138,26 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 class Pin(msgspec.Struct, frozen=True, order=True):
-    """A consumer's dependency on a published version; `distribution` is the name in the registry of `ecosystem`."""
+    """What a consumer is to take; `distribution` is the name in the registry of `ecosystem`.
+
+    `commit`: instead of a published version (then blank), a commit of the package's own repository (spec 5.4).
+    """
 
     package: str
     ecosystem: str
     distribution: str
-    version: str
+    version: str = ""
+    commit: Sha | None = None
+
+    @property
+    def exact(self) -> str:
+        """What the lock has to say."""
+        return self.commit or self.version
+
+    @property
+    def exact_in_words(self) -> str:
+        """The same, for people."""
+        return short(self.commit) if self.commit else self.version
 
 
 class Ecosystem(Protocol):
@@ -144,11 +189,18 @@ class Ecosystem(Protocol):
         ...
 
     def repinned(self, manifest: bytes, pins: Sequence[Pin]) -> bytes:
-        """The manifest with each pinned dependency at exactly `==version`; all else to the letter as before. Pure."""
+        """The manifest with each pinned dependency at exactly `==version`; all else to the letter as before. Pure.
+
+        A pin to a commit keeps where the repository is; Refused when the dependency does not come from git.
+        """
         ...
 
     def locked_versions(self, lock: bytes) -> Mapping[str, str]:
         """Distribution → version, only of those that the lock takes from the registry (not git, not path). Pure."""
+        ...
+
+    def locked_commits(self, lock: bytes) -> Mapping[str, str]:
+        """Distribution → commit, only of those that the lock takes from git. Pure."""
         ...
 
     def is_newer(self, version: str, than: str) -> bool:
@@ -227,8 +279,11 @@ class Strategy(Protocol):
         """The one argv that runs a post-deploy command there (spec 7.2); None: nowhere to run it (spec 7.4). Pure."""
         ...
 
-    async def run(self, app: App, target: Target, command: Argv, *, log: Path) -> Facts:
-        """Run a post-deploy command. StepFailed: it said no, or never started; NeedsOperator: never heard of again."""
+    async def run(self, app: App, target: Target, command: Argv, commit: Sha, *, log: Path) -> Facts:
+        """Run a post-deploy command where `commit` was deployed.
+
+        StepFailed: it said no, or never started; NeedsOperator: never heard of again.
+        """
         ...
 
     async def rollback(self, app: App, target: Target, bad: Sha) -> tuple[str, ...]:

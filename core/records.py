@@ -5,36 +5,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
+from core.access import Access
+from core.conversation import Remark
+from core.edits import Edit
 from core.events import Event
-from core.journal import Entry, Evidence, LeaseHolder, SealRecord, Ship
+from core.handoffs import Check
+from core.journal import Entry, Evidence, LeaseHolder, Run, SealRecord
 from core.registry import Argv, Sha
 from core.releases import Release
-from core.tasks import Move, Stage, Task
+from core.reviews import Review
+from core.sizing import Bid, Bidder, Size, Sizing
+from core.tasks import Move, Stage, Suggestion, Task, TaskQuery
 
 
-class Transaction(Protocol):
+class Transaction(Access, Protocol):
     """One transaction on the record. Reads inside it see one state; everything it writes happens or nothing does."""
 
     async def task(self, slug: str) -> Task | None: ...
-    async def tasks(self, *, stage: Stage | None = None, limit: int | None = None) -> list[Task]:
+    async def tasks(self, wanted: TaskQuery) -> list[Task]:
         """Newest first."""
         ...
 
-    async def count_tasks(self, *, stage: Stage | None = None) -> int: ...
+    async def count_tasks(self, wanted: TaskQuery) -> int:
+        """How many there are of those, `limit` and `after` left aside."""
+        ...
+
+    async def suggest_tasks(self, typed: str, stages: Collection[Stage], limit: int) -> list[Suggestion]:
+        """Slugs that begin with `typed`, in their order; then tasks whose title has all of its words, or beginnings."""
+        ...
+
     async def insert_task(self, task: Task) -> None:
         """Refused when the slug is taken."""
         ...
 
-    async def update_task(self, before: Task, after: Task) -> None:
-        """Write the fields that differ, and only those (L29)."""
+    async def update_task(self, before: Task, after: Task) -> Task:
+        """Write the fields that differ, and only those (L29); gives back `after` with its new revision.
+
+        Refused when somebody wrote the task since `before` was read.
+        """
         ...
 
-    async def append_move(self, move: Move) -> None: ...
+    async def add_edits(self, edits: Sequence[Edit]) -> None: ...
+    async def edits(self, task: str, *, after: int = 0) -> list[Edit]:
+        """Oldest first: those that made a revision greater than `after`."""
+        ...
+
+    async def append_move(self, move: Move) -> None:
+        """Refused when the timeline does not end where the move begins (spec 2.3)."""
+        ...
+
     async def moves(self, task: str) -> list[Move]: ...
+    async def add_check(
+        self, task: str, text: str, *, commit: Sha | None, at: datetime, by: str, machine: bool = False
+    ) -> None:
+        """A line of the task's checks run (spec 7.3). `machine`: seen by the engine, not told by somebody (L53)."""
+        ...
+
+    async def checks(self, task: str) -> list[Check]: ...
+    async def add_remark(self, remark: Remark) -> Remark:
+        """Store an entry and return it with its `id`."""
+        ...
+
+    async def remarks(self, task: str) -> list[Remark]:
+        """Oldest first."""
+        ...
+
+    async def resolve_remark(self, remark: Remark) -> None:
+        """Store who resolved it and when; Refused when somebody else did already."""
+        ...
+
+    async def add_review(self, review: Review) -> None: ...
+    async def reviews(self, task: str) -> list[Review]:
+        """Oldest first."""
+        ...
+
+    async def put_bid(self, bid: Bid) -> None:
+        """Store or change a bid."""
+        ...
+
+    async def sizing(self, task: str, viewer: str) -> Sizing:
+        """The only way to read bids: what `viewer` may see of them (spec 2.7)."""
+        ...
+
+    async def sized(self) -> list[tuple[Bidder, Size, Size]]:
+        """(bidder, bid, actual) of every task whose bids are revealed and whose actual size is known."""
+        ...
+
     async def release(self, slug: str) -> Release | None: ...
     async def active_release(self) -> Release | None: ...
     async def releases(self, *, limit: int | None = None) -> list[Release]:
@@ -49,30 +110,25 @@ class Transaction(Protocol):
         """Write what differs; Refused when somebody changed it since `before` was read."""
         ...
 
-    async def add_check(self, task: str, text: str, *, commit: Sha | None, at: datetime, by: str) -> None:
-        """A line of the task's checks run (spec 7.3)."""
-        ...
-
-    async def checks(self, task: str) -> list[str]: ...
     async def append_event(self, event: Event) -> Event:
         """Store `event` and return it with its `id`."""
         ...
 
-    async def events(self, *, after: int = 0, release: str | None = None, limit: int = 500) -> list[Event]:
+    async def events(self, *, after: int = 0, release: str | None = None, limit: int | None = 500) -> list[Event]:
         """Oldest first, with ids greater than `after`."""
         ...
 
-    async def insert_ship(self, ship: Ship) -> Ship:
-        """Store a confirmed ship and return it with its `id`; Refused when the release has one that is running."""
+    async def insert_run(self, run: Run) -> Run:
+        """Store a run that was let go and return it with its `id`; Refused when the release has one that is running."""
         ...
 
-    async def update_ship(self, before: Ship, after: Ship) -> None:
+    async def update_run(self, before: Run, after: Run) -> None:
         """Write what differs; Refused when its state or attempt changed since `before` was read."""
         ...
 
-    async def ship(self, ship_id: int) -> Ship | None: ...
-    async def latest_ship(self, release: str) -> Ship | None: ...
-    async def running_ships(self) -> list[Ship]: ...
+    async def run(self, run_id: int) -> Run | None: ...
+    async def latest_run(self, release: str) -> Run | None: ...
+    async def unfinished_runs(self) -> list[Run]: ...
     async def entries(self, release: str) -> dict[str, Entry]:
         """The journal of a release, by step key."""
         ...

@@ -6,6 +6,7 @@ Values only; `adapters/config.py` reads them from YAML. Cross-reference rules li
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import NewType
 
 import msgspec
@@ -24,6 +25,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     release_branch: str = "release"
     main_branch: str = "main"
+    qa_test_cmd: Argv | None = None
 
 
 class Package(Repository, frozen=True, kw_only=True, tag="package"):
@@ -43,6 +45,13 @@ class Package(Repository, frozen=True, kw_only=True, tag="package"):
     def tag_for(self, version: str) -> str:
         """The git tag that follows the publication of `version`."""
         return self.tag.format(version=version)
+
+
+class Place(StrEnum):
+    """Where an app can be brought to."""
+
+    PRODUCTION = "production"
+    QA = "QA"
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +75,15 @@ class App(Repository, frozen=True, kw_only=True, tag="app"):
     qa_deploy: Target | None = None
     prod_deploy: Target | None = None
     production_url: str | None = None
+
+    def target(self, place: Place) -> Target | None:
+        """How the app gets to `place`; None: it never does."""
+        return self.qa_deploy if place is Place.QA else self.prod_deploy
+
+    @property
+    def qa_url(self) -> str | None:
+        """Where QA looks at it; None: it has no QA, or nobody said where."""
+        return self.qa_deploy.smoke_url if self.qa_deploy else None
 
     @property
     def base_url(self) -> str | None:
@@ -114,6 +132,10 @@ class Registry(msgspec.Struct, frozen=True):
             if smoke and app.production_url and smoke.rstrip("/") != app.production_url.rstrip("/"):
                 why = f"prod_deploy.smoke_url is {smoke}, production_url is {app.production_url}"
                 found.append(Reason(f"{app.name} has two production addresses", why, "keep one of the two"))
+            qa, prod = app.qa_deploy, app.prod_deploy
+            if qa and prod and (qa.strategy, qa.options) == (prod.strategy, prod.options):
+                why = "qa_deploy and prod_deploy are the same, so a prepare would reach production"
+                found.append(Reason(f"{app.name} has its QA in production", why, "give qa_deploy a target of its own"))
         return found
 
 

@@ -61,6 +61,11 @@ def split_words(command: str) -> tuple[str, ...]:
         raise Refused(f"the command is malformed: {command[:80]!r}", why, next_) from error
 
 
+def search_words(text: str) -> tuple[str, ...]:
+    """The words of `text` as they are searched for: without case, each once, at most 48 characters of each."""
+    return tuple(dict.fromkeys(word[:48] for word in re.findall(r"[^\W_]+", text.casefold())))
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that looks most like `name`, if any looks like it at all."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)), None)

@@ -10,15 +10,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.edits import TaskChanges, edited, edits, require_unchanged
 from core.errors import Refused
 from core.permissions import Actor, Face, Role
-from core.tasks import MOVES, Move, Stage, Task, TrainMove, Work, legal_moves, move, new_task, post_deploy_argv
+from core.tasks import (
+    MOVES,
+    BoardMove,
+    Move,
+    Reported,
+    Stage,
+    Task,
+    TrainMove,
+    Work,
+    legal_moves,
+    move,
+    new_task,
+    post_deploy_argv,
+)
 from tests.world.toy_train import draft, registry
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SHAPES = frozenset({"toy", "endpoint"})
 ROLES = [frozenset(roles) for size in range(4) for roles in combinations(Role, size)]
 PAIRS = list(product(Stage, Stage))
+WAYS = [None, *TrainMove, *BoardMove]
 
 
 def actor(*roles: Role) -> Actor:
@@ -41,20 +56,35 @@ def problems(task: Task) -> list[str]:
 
 @pytest.mark.parametrize(("origin", "to"), PAIRS)
 def test_every_pair_of_stages_moves_for_who_may_or_names_the_legal_moves(origin: Stage, to: Stage) -> None:
-    """Spec 2.2, over every set of roles and every move of the train."""
+    """Spec 2.2, over every set of roles and every way in which the train and the board make moves."""
     mover = MOVES.get((origin, to))
-    for roles, by_train in product(ROLES, [None, *TrainMove]):
-        allowed = by_train is mover if isinstance(mover, TrainMove) else bool(mover and mover & roles)
+    for roles, by in product(ROLES, WAYS):
+        allowed = mover is not None and by is mover.by and bool(not mover.roles or mover.roles & roles)
         try:
-            changed, row = move(at(origin), to, actor(*roles), NOW, NOW, by_train=by_train, reason="because")
+            changed, row = move(at(origin), to, actor(*roles), NOW, NOW, by=by, reason="because")
         except Refused as refusal:
             assert not allowed
-            [reason] = refusal.reasons
-            assert reason.why == f"it is {origin}"
-            assert reason.next == f"legal from here: {', '.join(legal_moves(origin)) or 'none'}"
+            for reason in refusal.reasons:
+                assert reason.why == f"it is {origin}"
+                assert reason.next == f"legal from here: {', '.join(legal_moves(origin)) or 'none'}"
         else:
             assert allowed
             assert (changed.stage, row.origin, row.to) == (to, origin, to)
+
+
+def test_a_refused_move_says_all_that_is_missing() -> None:
+    with pytest.raises(Refused) as refusal:
+        move(at(Stage.BUILDING), Stage.SUBMITTED, actor(Role.OPERATOR), NOW, NOW)
+    assert [reason.what for reason in refusal.value.reasons] == [
+        "pay goes to submitted only by task handoff",
+        "only agent may move pay to submitted",
+    ]
+    with pytest.raises(Refused) as refusal:
+        move(at(Stage.BUILDING), Stage.BLOCKED, actor(Role.OPERATOR), NOW, NOW)
+    assert [reason.what for reason in refusal.value.reasons] == [
+        "only agent or reviewer may move pay to blocked",
+        "pay needs a reason to be blocked",
+    ]
 
 
 def test_the_moves_are_those_of_the_table_and_no_other() -> None:
@@ -79,14 +109,14 @@ def test_blocking_needs_a_reason(origin: Stage, reason: str) -> None:
         move(at(origin), Stage.BLOCKED, actor(Role.AGENT), NOW, NOW, reason=reason)
 
 
-@given(st.lists(st.tuples(st.sampled_from(Stage), st.sampled_from([None, *TrainMove])), max_size=30))
-def test_a_timeline_is_contiguous_whatever_was_tried(tried: list[tuple[Stage, TrainMove | None]]) -> None:
+@given(st.lists(st.tuples(st.sampled_from(Stage), st.sampled_from(WAYS)), max_size=30))
+def test_a_timeline_is_contiguous_whatever_was_tried(tried: list[tuple[Stage, TrainMove | BoardMove | None]]) -> None:
     """Spec 2.3: each *from* is the previous *to*, and the times add up."""
     task, since, rows = draft("pay", "money"), NOW, list[Move]()
-    for number, (to, by_train) in enumerate(tried):
+    for number, (to, by) in enumerate(tried):
         moment = NOW + timedelta(minutes=number)
         try:
-            task, row = move(task, to, actor(*Role), moment, since, by_train=by_train, reason="because")
+            task, row = move(task, to, actor(*Role), moment, since, by=by, reason="because")
         except Refused:
             continue
         rows.append(row)
@@ -105,6 +135,48 @@ def test_the_first_builder_stays_the_builder_and_the_start_the_start() -> None:
     assert (again.builder, again.started_at) == ("ada", NOW)
     assert (row.actor, row.source, row.seconds) == ("bob", "api", 3600)
     assert (row.model, row.tokens, row.cost_usd) == (None, None, None), "what nobody reported is not zero"
+    told = Reported("opus", 1200, 0.0)
+    _, row = move(again, Stage.SUBMITTED, other, NOW, NOW, by=BoardMove.HANDOFF, reported=told)
+    assert (row.model, row.tokens, row.cost_usd) == ("opus", 1200, 0.0), "and a reported zero is one"
+
+
+# ── edits ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_all_problems_of_an_edit_come_at_once() -> None:
+    wanted = TaskChanges(title=" ", shape="tpy", works=(Work("mony", "a"),), post_deploy_cmd="rake 'x")
+    with pytest.raises(Refused) as refusal:
+        edited(at(Stage.REVIEWED), wanted, registry(), SHAPES)
+    assert [reason.what for reason in refusal.value.reasons] == [
+        *("shape of pay is fixed", "works of pay is fixed", "post_deploy_cmd of pay is fixed"),
+        *("a task needs a title", "unknown shape 'tpy'", "unknown repository 'mony'"),
+        'the command is malformed: "rake \'x"',
+    ]
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_what_was_handed_off_is_what_ships(stage: Stage) -> None:
+    """L23: work that nobody reviewed could ride."""
+    wanted = TaskChanges(works=(Work("money", "feat/other"),))
+    if stage in (Stage.DESIGNED, Stage.BUILDING, Stage.BLOCKED):
+        assert edited(at(stage), wanted, registry(), SHAPES).works == wanted.works
+    else:
+        with pytest.raises(Refused, match="works of pay is fixed"):
+            edited(at(stage), wanted, registry(), SHAPES)
+    assert edited(at(stage), TaskChanges(qa_url="https://qa"), registry(), SHAPES).qa_url == "https://qa"
+
+
+def test_a_field_that_somebody_else_changed_is_refused_with_old_and_new() -> None:
+    """L29: a later save erased what was written between."""
+    before = at(Stage.BUILDING)
+    theirs = edited(before, TaskChanges(title="Theirs", test_plan="ours"), registry(), SHAPES)
+    since = edits(before, theirs, "bob", NOW)
+    require_unchanged(theirs, TaskChanges(agent_context="mine", test_plan="ours"), since)
+    with pytest.raises(Refused) as refusal:
+        require_unchanged(theirs, TaskChanges(title="Mine", agent_context="mine"), since)
+    [reason] = refusal.value.reasons
+    assert reason.what == "title of pay has changed since you looked"
+    assert reason.why == "bob made it 'Theirs', you saw 'Task pay'"
 
 
 # ── drafts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -134,6 +206,22 @@ def test_all_problems_of_a_draft_come_at_once() -> None:
         'the command is malformed: "rake \'seed"',
         "'Not A Slug' is no slug",
     ]
+
+
+@pytest.mark.parametrize("branch", ["release", "main"])
+def test_the_branches_of_the_train_are_no_tasks_work(branch: str) -> None:
+    """Nothing would be merged, and whatever nobody owns on the release branch would count as this task's (L30)."""
+    of_the_train = (Work("money", branch),)
+    assert problems(msgspec.structs.replace(draft("pay"), works=of_the_train)) == [
+        f"{branch} of money is no task's branch"
+    ]
+    with pytest.raises(Refused, match="no task's branch"):
+        edited(at(Stage.BUILDING), TaskChanges(works=of_the_train), registry(), SHAPES)
+
+
+def test_a_dependency_that_is_named_twice_is_one() -> None:
+    needs = msgspec.structs.replace(draft("pay", "money"), depends_on=("fees", "seats", "fees"))
+    assert new_task(needs, registry(), SHAPES).depends_on == ("fees", "seats")
 
 
 def test_the_nearest_name_is_offered() -> None:

@@ -1,0 +1,76 @@
+"""What every room of the board has: shapes, the outside, and how a task is found, moved and told of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from core.conversation import Remark, RemarkKind, said
+from core.errors import NotFound
+from core.events import Event, EventKind
+from core.observations import Value
+from core.permissions import Actor, Role
+from core.ports import Ports
+from core.records import Transaction
+from core.registry import Registry
+from core.reviews import Seat
+from core.tasks import NOTHING_REPORTED, BoardMove, Reported, Stage, Task, TaskQuery, move
+from core.words import nearest
+
+ANYBODY = frozenset(Role)
+ENDED = (Stage.SHIPPED, Stage.ARCHIVED)
+
+
+class Desk:
+    """The base of the rooms; does nothing by itself."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        shapes: Mapping[str, tuple[str, ...]],
+        ports: Ports,
+        quorum: Collection[Seat] = tuple(Seat),
+    ) -> None:
+        """`shapes`: shape → tiers of test that it owes; `quorum`: the seats that must approve."""
+        self._registry, self._shapes, self._ports, self._quorum = registry, shapes, ports, quorum
+
+    async def _moved(
+        self,
+        tx: Transaction,
+        task: Task,
+        to: Stage,
+        actor: Actor,
+        by: BoardMove | None = None,
+        *,
+        reason: str = "",
+        reported: Reported = NOTHING_REPORTED,
+    ) -> Task:
+        """Move, with the timeline row and the event."""
+        since = (await tx.moves(task.slug))[-1].at
+        changed, row = move(task, to, actor, self._ports.clock.now(), since, by=by, reason=reason, reported=reported)
+        changed = await tx.update_task(task, changed)
+        await tx.append_move(row)
+        await self._tell(tx, EventKind.TASK_MOVED, actor, task.slug, origin=task.stage, to=to)
+        return changed
+
+    async def _remark(self, tx: Transaction, actor: Actor, slug: str, kind: RemarkKind, body: str) -> Remark:
+        now = self._ports.clock.now()
+        stored = await tx.add_remark(Remark(task=slug, kind=kind, author=actor.name, body=said(body), at=now))
+        await self._tell(tx, EventKind.TASK_REMARKED, actor, slug, remark=stored.id, said=kind)
+        return stored
+
+    async def _tell(
+        self, tx: Transaction, kind: EventKind, actor: Actor, slug: str, **facts: Value | list[str]
+    ) -> None:
+        at = self._ports.clock.now()
+        await tx.append_event(Event(kind=kind, task=slug, at=at, actor=actor.name, facts=facts))
+
+
+async def existing_task(tx: Transaction, slug: str) -> Task:
+    """The task, or a refusal that names the nearest one."""
+    task = await tx.task(slug)
+    if task is None:
+        guess = nearest(slug, [one.slug for one in await tx.tasks(TaskQuery(limit=1000))])
+        raise NotFound(
+            f"unknown task {slug!r}", "no task has this slug", f"did you mean {guess}?" if guess else "task list"
+        )
+    return task

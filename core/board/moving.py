@@ -1,0 +1,109 @@
+"""From stage to stage: by word, by a handoff, by reviews (spec 2.2, 2.5, 2.6). One transaction each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from core.board.desk import Desk, existing_task
+from core.conversation import RemarkKind, blocking, open_feedback
+from core.errors import Refused
+from core.events import EventKind
+from core.handoffs import Handoff, require_entry, require_ready
+from core.permissions import Actor, Role, require
+from core.reviews import Finding, Review, Seat, Verdict, builders, is_quorum, require_reviewable, review_round
+from core.tasks import BoardMove, Stage, Task, legal_moves
+
+
+class Moving(Desk):
+    """The moves that people make; the train makes the moves that are its own."""
+
+    async def move(self, actor: Actor, slug: str, to: Stage, reason: str = "") -> Task:
+        """Make one of the moves of spec 2.2 that people make by their word alone."""
+        async with self._ports.records.transaction() as tx:
+            return await self._moved(tx, await existing_task(tx, slug), to, actor, reason=reason)
+
+    async def start(self, actor: Actor, slug: str) -> Task:
+        """Begin to build what is designed."""
+        return await self._built(actor, slug, Stage.DESIGNED)
+
+    async def block(self, actor: Actor, slug: str, reason: str) -> Task:
+        """Stop a task until somebody has removed what is in its way."""
+        return await self.move(actor, slug, Stage.BLOCKED, reason)
+
+    async def unblock(self, actor: Actor, slug: str) -> Task:
+        """Go on building what was blocked."""
+        return await self._built(actor, slug, Stage.BLOCKED)
+
+    async def archive(self, actor: Actor, slug: str) -> Task:
+        """Put a shipped task away."""
+        return await self.move(actor, slug, Stage.ARCHIVED)
+
+    async def handoff(self, actor: Actor, slug: str, handoff: Handoff) -> Task:
+        """Hand the work on: out of building it submits the task (spec 2.6), later it is an entry that moves nothing.
+
+        Either way it resolves the feedback that is open. Its checks are kept as reported ones.
+        """
+        require(actor, Role.AGENT, "hand off tasks")
+        async with self._ports.records.transaction() as tx:
+            task, now = await existing_task(tx, slug), self._ports.clock.now()
+            if task.stage is Stage.BUILDING:
+                require_ready(task, handoff, self._shapes.get(task.shape, ()))
+                task = await self._moved(tx, task, Stage.SUBMITTED, actor, BoardMove.HANDOFF, reported=handoff.reported)
+            else:
+                require_entry(task, handoff)
+            for text in handoff.checks:
+                await tx.add_check(slug, text, commit=None, at=now, by=actor.name)
+            for remark in open_feedback(await tx.remarks(slug)):
+                await tx.resolve_remark(msgspec.structs.replace(remark, resolved_at=now, resolved_by=actor.name))
+            await self._remark(tx, actor, slug, RemarkKind.HANDOFF, handoff.body)
+        return task
+
+    async def review(
+        self,
+        actor: Actor,
+        slug: str,
+        seat: Seat,
+        verdict: Verdict,
+        findings: Sequence[Finding] = (),
+        body: str = "",
+    ) -> Task:
+        """Give a verdict. Requested changes block the task with all findings at once; the quorum makes it reviewed."""
+        require(actor, Role.REVIEWER, "review tasks")
+        async with self._ports.records.transaction() as tx:
+            task, earlier = await existing_task(tx, slug), await tx.reviews(slug)
+            remarks = await tx.remarks(slug)
+            review = Review(
+                task=slug,
+                seat=seat,
+                reviewer=actor.name,
+                verdict=verdict,
+                findings=tuple(findings),
+                body=body,
+                at=self._ports.clock.now(),
+                round=review_round(await tx.moves(slug)),
+            )
+            require_reviewable(task, earlier, review, builders(task, remarks))
+            # Open feedback refuses only the verdict that would make it reviewed: the others may be given before.
+            has_quorum = is_quorum([*earlier, review], review.round, self._quorum)
+            if has_quorum and (reasons := blocking(remarks)):
+                raise Refused.all(reasons)
+            await tx.add_review(review)
+            await self._remark(tx, actor, slug, RemarkKind.VERDICT, review.entry)
+            await self._tell(tx, EventKind.TASK_REVIEWED, actor, slug, seat=seat, verdict=verdict)
+            if not review.approves:
+                reason = f"{seat} review: {len(review.findings)} finding(s)"
+                task = await self._moved(tx, task, Stage.BLOCKED, actor, reason=reason)
+            elif has_quorum:
+                task = await self._moved(tx, task, Stage.REVIEWED, actor, BoardMove.QUORUM)
+        return task
+
+    async def _built(self, actor: Actor, slug: str, origin: Stage) -> Task:
+        """To building, when the task is at `origin`."""
+        async with self._ports.records.transaction() as tx:
+            task = await existing_task(tx, slug)
+            if task.stage is not origin:
+                legal = ", ".join(legal_moves(task.stage)) or "none"
+                raise Refused(f"{slug} is not {origin}", f"it is {task.stage}", f"legal from here: {legal}")
+            return await self._moved(tx, task, Stage.BUILDING, actor)
