@@ -1,4 +1,4 @@
-"""The durable side of a ship: the ship itself, its journal, gate evidence, seals and the lease holder. Values only."""
+"""The durable side of the train: its runs, their journal, gate evidence, seals and the lease holder. Values only."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from core.observations import Facts
 from core.registry import Argv, Sha
 
 
-class ShipState(StrEnum):
-    """RUNNING ships without a living owner are taken over; STOPPED and ASKING wait for an operator."""
+class RunKind(StrEnum):
+    """What a run is for: bringing the train to QA and freezing it, or bringing it to production."""
+
+    PREPARE = "prepare"
+    SHIP = "ship"
+
+
+class RunState(StrEnum):
+    """RUNNING runs without a living owner are taken over; STOPPED and ASKING wait for an operator."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -22,17 +29,18 @@ class ShipState(StrEnum):
     FINISHED = "finished"
 
 
-class Ship(msgspec.Struct, frozen=True, kw_only=True):
-    """A confirmed plan (JSON of `core.train.plan.Plan`) and how far it is. `attempt` grows with every resume.
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan that was let go (JSON of `core.train.plan.Plan`) and how far it is. `attempt` grows with every resume.
 
     `origin`: where the confirmation was given, in the words of that face (`discord:CHANNEL:MESSAGE`, `cli`).
     """
 
     release: str
+    kind: RunKind = RunKind.SHIP
     plan: bytes
     plan_digest: str
     digest: str
-    state: ShipState
+    state: RunState
     attempt: int
     confirmed_by: str
     confirmed_at: datetime

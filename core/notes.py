@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from core.journal import Entry, EntryState, SealRecord, Ship
+from core.journal import Entry, EntryState, Run, SealRecord
 from core.releases import Release
 from core.tasks import Task
 
@@ -62,7 +62,7 @@ def decoded(stored: str) -> ReleaseNotes:
 
 
 def release_notes(
-    release: Release, tasks: Sequence[Task], ship: Ship, entries: Iterable[Entry], seals: Sequence[SealRecord]
+    release: Release, tasks: Sequence[Task], ship: Run, entries: Iterable[Entry], seals: Sequence[SealRecord]
 ) -> ReleaseNotes:
     """Notes of a release that is being closed, from the journal and the seals."""
     by_step = {entry.step: entry for entry in sorted(entries, key=lambda entry: entry.attempt)}

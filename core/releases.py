@@ -96,7 +96,7 @@ def assemble(release: Release, frozen: tuple[Frozen, ...], at: datetime) -> Rele
     if not release.members:
         raise Refused(f"{release.slug} has no members", "there is nothing to ship", "release add TASK")
     if blank := [one.repository for one in frozen if not one.sha]:
-        raise Refused(f"no commit for {', '.join(blank)}", "a blank never stands for a commit", "release freeze")
+        raise Refused(f"no commit for {', '.join(blank)}", "a blank never stands for a commit", "release prepare")
     return msgspec.structs.replace(release, state=ReleaseState.ASSEMBLED, frozen=frozen, assembled_at=at)
 
 
@@ -105,6 +105,12 @@ def close(release: Release, state: ReleaseState, at: datetime) -> Release:
     if state not in STATE_MOVES[release.state] or state in ACTIVE:
         raise Refused(f"{release.slug} cannot become {state}", f"it is {release.state}", _next(release))
     return msgspec.structs.replace(release, state=state, closed_at=at)
+
+
+def reopen(release: Release) -> Release:
+    """The release with its freeze gone: its QA is about to change."""
+    _require_active(release, "be prepared")
+    return _reopened(release, release.members)
 
 
 def _reopened(release: Release, members: tuple[str, ...]) -> Release:
@@ -126,7 +132,7 @@ def _require_active(release: Release, to_do: str) -> None:
 def _next(release: Release) -> str:
     match release.state:
         case ReleaseState.ASSEMBLING:
-            return "release freeze"
+            return "release prepare"
         case ReleaseState.ASSEMBLED:
             return "release ship"
         case _:

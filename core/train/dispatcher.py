@@ -1,53 +1,59 @@
-"""Gives every running ship without a living owner to this process (design.md §1: level-triggered recovery)."""
+"""Gives every run without a living owner to this process (design.md §1: level-triggered recovery)."""
 
 from __future__ import annotations
 
 import logging
 
-from core.errors import LeaseLost, Refused
-from core.journal import Ship, ShipState
+from core.errors import LeaseLost, Refused, Trouble
+from core.journal import Run, RunState
 from core.ports import Ports
 from core.train import engine
+from core.unforeseen import or_trouble
 
+_TICK_SECONDS = 5
 log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Drives ships. `holder`: what others are told about who has the train."""
+    """Drives runs. `holder`: what others are told about who has the train."""
 
-    def __init__(self, ports: Ports, holder: str, tick_seconds: float = 5) -> None:
-        self._ports, self._holder, self._tick_seconds = ports, holder, tick_seconds
+    def __init__(self, ports: Ports, holder: str) -> None:
+        self._ports, self._holder = ports, holder
 
     async def run_forever(self) -> None:
         """At every tick, and whenever something happened, take over what is unfinished; ends by cancellation only."""
         seen = 0
         while True:
             try:
-                seen = await self._last_event(seen)
-                await self.tick()
-                await self._ports.records.wait_for_events(seen, self._tick_seconds)
-            except Exception:  # a tick that broke must not be the last one
-                log.exception("the dispatcher's tick broke", extra={"action": "dispatcher.tick"})
-                await self._ports.clock.sleep(self._tick_seconds)
+                seen = await or_trouble("the dispatcher's tick", self._tick_and_wait(seen))
+            except Trouble as trouble:  # a tick that broke must not be the last one
+                log.warning("%s", trouble, extra={"action": "dispatcher.tick"})
+                await self._ports.clock.sleep(_TICK_SECONDS)
 
     async def tick(self) -> None:
-        """Drive every running ship whose owner is gone; whoever lives keeps theirs."""
+        """Drive every run whose owner is gone; whoever lives keeps theirs."""
         async with self._ports.records.reading() as tx:
-            ships = await tx.running_ships()
-        for ship in ships:
+            runs = await tx.unfinished_runs()
+        for run in runs:
             try:
-                await self.drive(ship.id)
+                await self.drive(run.id)
             except (Refused, LeaseLost) as trouble:
-                log.info("left alone: %s", trouble, extra={"action": "dispatcher.left", "ship": ship.id})
+                log.info("left alone: %s", trouble, extra={"action": "dispatcher.left", "run": run.id})
 
-    async def drive(self, ship_id: int) -> Ship:
+    async def drive(self, run_id: int) -> Run:
         """Run one ship here to its end. Refused while another process holds the train."""
         async with self._ports.records.lease(self._holder) as lease:
             # Read under the lease, never before it (L32).
             async with self._ports.records.reading() as tx:
-                ship = await tx.ship(ship_id)
-            assert ship, f"no ship {ship_id}"
-            return await engine.run(ship, self._ports, lease) if ship.state is ShipState.RUNNING else ship
+                run = await tx.run(run_id)
+            assert run, f"no run {run_id}"
+            return await engine.drive(run, self._ports, lease) if run.state is RunState.RUNNING else run
+
+    async def _tick_and_wait(self, seen: int) -> int:
+        seen = await self._last_event(seen)
+        await self.tick()
+        await self._ports.records.wait_for_events(seen, _TICK_SECONDS)
+        return seen
 
     async def _last_event(self, seen: int) -> int:
         async with self._ports.records.reading() as tx:

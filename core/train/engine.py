@@ -3,43 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from contextlib import suppress
-from typing import TypeVar
 
 import msgspec
 
 from core.errors import LeaseLost, NeedsOperator, Refused, StepFailed, Trouble, Unreachable
-from core.journal import EntryState, Ship, ShipState
+from core.journal import EntryState, Run, RunState
 from core.observations import Already, Blind, CannotTell, Facts, NotYet, Observation
 from core.ports import Ports
 from core.records import Lease
 from core.train.logbook import Cancelled, Logbook
-from core.train.plan import Lane, Phase, decoded
+from core.train.plan import Lane, Phase, Plan, decoded
+from core.train.step import recalling
 from core.train.steps import AnyStep
+from core.unforeseen import BrokeOff, or_trouble
 
 _CANCEL_LOOK_SECONDS = 0.5
-T = TypeVar("T")
+_RETRY = "release resume"
 
 
-async def run(ship: Ship, ports: Ports, lease: Lease) -> Ship:
-    """Drive `ship` until it is finished, stopped, asking or cancelled; returns it as it was left."""
-    logbook = await Logbook.read(ship, ports, lease)
-    troubles = logbook.troubles() or await _run_phases(ship, logbook, ports, lease)
+async def drive(run: Run, ports: Ports, lease: Lease) -> Run:
+    """Drive `run` until it is finished, stopped, asking or cancelled; returns it as it was left."""
+    logbook = await Logbook.read(run, ports, lease)
+    try:
+        plan = decoded(run.plan)
+    except Refused as refusal:
+        return await logbook.stop([refusal])
+    troubles = logbook.troubles() or await _run_phases(run, plan, logbook, ports, lease)
     return await (logbook.stop(troubles) if troubles else logbook.finish())
 
 
-class BrokeOff(StepFailed):
-    """Something that nobody foresaw; what happened in the world decides."""
-
-
-async def _run_phases(ship: Ship, logbook: Logbook, ports: Ports, lease: Lease) -> list[Trouble]:
+async def _run_phases(run: Run, plan: Plan, logbook: Logbook, ports: Ports, lease: Lease) -> list[Trouble]:
     """Run phase after phase, up to the first trouble."""
     troubles: list[Trouble] = []
     try:
         async with asyncio.TaskGroup() as group:
-            watch = group.create_task(_until_cancelled(ship, ports), name=f"watch {ship.release}")
-            for phase in decoded(ship.plan).phases:
+            watch = group.create_task(_until_cancelled(run, logbook, ports), name=f"watch {run.release}")
+            for phase in plan.phases:
                 if troubles := await _run_phase(phase, logbook, ports, lease):
                     break
             watch.cancel()
@@ -48,16 +48,18 @@ async def _run_phases(ship: Ship, logbook: Logbook, ports: Ports, lease: Lease) 
     return troubles
 
 
-async def _until_cancelled(ship: Ship, ports: Ports) -> None:
-    """Raise Cancelled soon after the record says so: a long gate does not have to end first."""
+async def _until_cancelled(run: Run, logbook: Logbook, ports: Ports) -> None:
+    """Raise Cancelled soon after the record says so: a long gate does not have to end first, a deploy to QA does."""
+    uninterruptible = [step for step in decoded(run.plan).steps if not step.interruptible]
     while True:
         await asyncio.sleep(_CANCEL_LOOK_SECONDS)
         now = None
         with suppress(Trouble):  # a record that cannot be read now cuts off no deploy (L31)
             async with ports.records.reading() as tx:
-                now = await tx.ship(ship.id)
-        if now and now.state is ShipState.CANCELLED:
-            raise Cancelled(f"{ship.release} was cancelled")
+                now = await tx.run(run.id)
+        is_cancelled = now and now.state is RunState.CANCELLED
+        if is_cancelled and not any(logbook.is_under_way(step) for step in uninterruptible):
+            raise Cancelled(f"{run.release} was cancelled")
 
 
 async def _run_phase(phase: Phase, logbook: Logbook, ports: Ports, lease: Lease) -> list[Trouble]:
@@ -123,11 +125,12 @@ async def _made_so(step: AnyStep, logbook: Logbook, ports: Ports, lease: Lease) 
 async def _look(step: AnyStep, logbook: Logbook, ports: Ports, unless: tuple[type, ...] = (CannotTell,)) -> Observation:
     """One observation; what is in `unless` is asked again a few times before it is believed."""
     seen: Observation = CannotTell("")
+    known = recalling(step, logbook.entry(step), logbook.results)
     for tried in range(ports.waits.look_tries):
         if tried:
             await ports.clock.sleep(ports.waits.backoff_seconds)
         try:
-            seen = await _or_trouble(step, step.observe(ports, logbook.results))
+            seen = await or_trouble(step.title, step.observe(ports, known), _RETRY)
         except (Unreachable, BrokeOff) as trouble:
             seen = CannotTell(str(trouble))
         if not isinstance(seen, unless):
@@ -138,7 +141,7 @@ async def _look(step: AnyStep, logbook: Logbook, ports: Ports, unless: tuple[typ
 async def _act(step: AnyStep, logbook: Logbook, ports: Ports) -> Facts:
     """Perform, and when that raises look again before believing it (L11): the effect may be there all the same."""
     try:
-        return await _or_trouble(step, step.perform(ports, logbook.results))
+        return await or_trouble(step.title, step.perform(ports, logbook.results), _RETRY)
     except (LeaseLost, Refused):
         raise
     except Trouble as trouble:
@@ -151,20 +154,6 @@ async def _act(step: AnyStep, logbook: Logbook, ports: Ports) -> Facts:
                 raise _question(step, f"{trouble}; {why}") from trouble
             case NotYet() | Blind():
                 raise
-
-
-async def _or_trouble(step: AnyStep, act: Awaitable[T]) -> T:
-    """What `act` gives; whatever else it raises comes out as BrokeOff, so that the ship stops and tells of it."""
-    try:
-        return await act
-    except Trouble:
-        raise
-    except Exception as error:
-        raise BrokeOff(
-            f"{step.title} broke off",
-            f"{type(error).__name__}: {error}",
-            "release resume; if it breaks off again, report it as a bug",
-        ) from error
 
 
 def _question(step: AnyStep, why: str) -> NeedsOperator:

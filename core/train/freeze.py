@@ -1,47 +1,83 @@
 """Freeze a train: the release-branch commit of every repository, and each package's bytes (spec 5.2, 5.5, L21).
 
-Looks and builds; changes nothing that others see. The caller records the result, all of it or nothing.
+`freeze` looks and builds, and changes nothing that others see; `record` writes it down, all of it or nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from core.errors import Reason, Refused, Trouble
+from core.events import Event, EventKind
 from core.order import hub_first
+from core.permissions import Actor
 from core.ports import Dependency, Ecosystem, Ports, Relation
+from core.records import Transaction
 from core.registry import App, Package, Registry, Sha
-from core.releases import Artefact, Frozen
+from core.releases import Artefact, Frozen, Release, assemble
 from core.tasks import Task
+from core.unforeseen import or_trouble
 from core.words import short
 
+Seen = Mapping[str, Sha]
+"""Repository → the commit that QA saw."""
 
-async def freeze(tasks: Sequence[Task], registry: Registry, ports: Ports) -> tuple[Frozen, ...]:
-    """What every repository of `tasks` is now: packages, hub, satellites. Refused with all problems of all of them."""
+
+def riding(tasks: Sequence[Task], registry: Registry) -> list[Package | App]:
+    """The repositories of `tasks`: packages, hub, satellites. Pure."""
     names = {name for task in tasks for name in task.repositories}
     apps = hub_first([app for name, app in registry.apps.items() if name in names])
-    riding = [*(package for name, package in registry.packages.items() if name in names), *apps]
-    found = await asyncio.gather(*(_frozen(repository, registry, ports) for repository in riding))
+    return [*(package for name, package in registry.packages.items() if name in names), *apps]
+
+
+async def freeze(
+    repositories: Sequence[Package | App], packages: Sequence[Package], ports: Ports, *, seen: Seen | None = None
+) -> tuple[Frozen, ...]:
+    """What every one of `repositories` is now; with `seen`, only when it is still that.
+
+    `packages`: all that are registered. Refused with all problems of all repositories.
+    """
+    found = await asyncio.gather(
+        *(or_trouble(f"freeze {one.name}", _frozen(one, packages, ports, seen)) for one in repositories)
+    )
     if problems := [reason for one in found if not isinstance(one, Frozen) for reason in one]:
         raise Refused.all(problems)
     return tuple(one for one in found if isinstance(one, Frozen))
 
 
-async def _frozen(repository: Package | App, registry: Registry, ports: Ports) -> Frozen | tuple[Reason, ...]:
+async def record(tx: Transaction, before: Release, frozen: tuple[Frozen, ...], by: Actor, at: datetime) -> Release:
+    """Assemble the release with its freeze, and say so."""
+    changed = assemble(before, frozen, at)
+    await tx.update_release(before, changed)
+    facts = {"repositories": len(frozen)}
+    await tx.append_event(Event(kind=EventKind.RELEASE_FROZEN, release=changed.slug, at=at, actor=by.name, facts=facts))
+    return changed
+
+
+async def branch_uses(
+    repository: Package | App, sha: Sha, packages: Sequence[Package], ports: Ports
+) -> tuple[str, ...]:
+    """Those of `packages` that an app takes from a branch or commit at `sha`; a package is refused at the freeze."""
+    return _by_reference(await _uses(repository, sha, packages, ports)) if isinstance(repository, App) else ()
+
+
+async def _frozen(
+    repository: Package | App, packages: Sequence[Package], ports: Ports, seen: Seen | None
+) -> Frozen | tuple[Reason, ...]:
     try:
         sha = await _releasable_commit(repository, ports)
+        if seen is not None and sha != seen[repository.name]:
+            where = f"{repository.release_branch} is {short(sha)} now, QA saw {short(seen[repository.name])}"
+            raise Refused(f"{repository.name} has moved since QA saw it", where, "release prepare")
         if isinstance(repository, Package):
-            return await _frozen_package(repository, sha, registry, ports)
-        uses = [
-            one
-            for ecosystem in ports.ecosystems.values()
-            for one in _registered(await _dependencies(repository, None, sha, ecosystem, ports), ecosystem, registry)
-        ]
+            return await _frozen_package(repository, sha, packages, ports)
+        uses = await _uses(repository, sha, packages, ports)
         return Frozen(repository=repository.name, sha=sha, requires=_names(uses), by_reference=_by_reference(uses))
     except Trouble as trouble:
         return trouble.reasons
@@ -64,13 +100,13 @@ async def _releasable_commit(repository: Package | App, ports: Ports) -> Sha:
     return head
 
 
-async def _frozen_package(package: Package, sha: Sha, registry: Registry, ports: Ports) -> Frozen:
+async def _frozen_package(package: Package, sha: Sha, packages: Sequence[Package], ports: Ports) -> Frozen:
     ecosystem = ports.ecosystems[package.ecosystem]
     text = await ports.repositories.read(package, sha, package.version_file)
     if text is None:
         what = f"{package.name} has no {package.version_file} at {short(sha)}"
         raise Refused(what, "its version is read there", "mend version_file in config/release_repos.yml")
-    uses = _registered(await _dependencies(package, package, sha, ecosystem, ports), ecosystem, registry)
+    uses = _registered(await _dependencies(package, package, sha, ecosystem, ports), ecosystem, packages)
     if branches := _by_reference(uses):
         why = "no registry takes a package that depends on a branch, commit or path"
         raise Refused(
@@ -102,6 +138,14 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
+async def _uses(app: App, sha: Sha, packages: Sequence[Package], ports: Ports) -> list[Dependency]:
+    return [
+        one
+        for ecosystem in ports.ecosystems.values()
+        for one in _registered(await _dependencies(app, None, sha, ecosystem, ports), ecosystem, packages)
+    ]
+
+
 async def _dependencies(
     repository: Package | App, package: Package | None, sha: Sha, ecosystem: Ecosystem, ports: Ports
 ) -> tuple[Dependency, ...]:
@@ -110,9 +154,9 @@ async def _dependencies(
     return ecosystem.dependencies(files) if any(files.values()) else ()
 
 
-def _registered(found: Sequence[Dependency], ecosystem: Ecosystem, registry: Registry) -> list[Dependency]:
+def _registered(found: Sequence[Dependency], ecosystem: Ecosystem, packages: Sequence[Package]) -> list[Dependency]:
     """Those of `found` that are packages of ours, under the names of the registry file."""
-    ours = {p.distribution: name for name, p in registry.packages.items() if p.ecosystem == ecosystem.name}
+    ours = {package.distribution: package.name for package in packages if package.ecosystem == ecosystem.name}
     return [msgspec.structs.replace(one, name=ours[one.name]) for one in found if one.name in ours]
 
 

@@ -1,4 +1,4 @@
-"""A ship's logbook: what it has done so far, and the only writer of its journal.
+"""A run's logbook: what it has done so far, and the only writer of its journal.
 
 Every write goes through the lease, so a process that lost the train changes nothing any more.
 """
@@ -14,7 +14,7 @@ import msgspec
 
 from core.errors import LeaseLost, NeedsOperator, Reason, StepFailed, Trouble
 from core.events import Event, EventKind
-from core.journal import Entry, EntryState, Ship, ShipState
+from core.journal import Entry, EntryState, Run, RunState
 from core.observations import Facts, Value
 from core.permissions import ENGINE
 from core.ports import Ports
@@ -23,21 +23,21 @@ from core.train.steps import AnyStep
 
 
 class Cancelled(Trouble):
-    """An operator cancelled the ship before its point of no return."""
+    """An operator cancelled the run before its point of no return."""
 
 
 class Logbook:
-    """What this ship has done so far, and the only writer of it."""
+    """What this run has done so far, and the only writer of it."""
 
-    def __init__(self, ship: Ship, entries: Mapping[str, Entry], ports: Ports, lease: Lease) -> None:
-        self._ship, self._entries, self._ports, self._lease = ship, dict(entries), ports, lease
+    def __init__(self, run: Run, entries: Mapping[str, Entry], ports: Ports, lease: Lease) -> None:
+        self._run, self._entries, self._ports, self._lease = run, dict(entries), ports, lease
         self.results: dict[str, Facts] = {}
 
     @classmethod
-    async def read(cls, ship: Ship, ports: Ports, lease: Lease) -> Logbook:
-        """The journal of the ship's release, as it was left."""
+    async def read(cls, run: Run, ports: Ports, lease: Lease) -> Logbook:
+        """The journal of the run's release, as it was left."""
         async with ports.records.reading() as tx:
-            return cls(ship, await tx.entries(ship.release), ports, lease)
+            return cls(run, await tx.entries(run.release), ports, lease)
 
     def entry(self, step: AnyStep) -> Entry | None:
         """What is known of `step`, from this attempt or an earlier one."""
@@ -46,14 +46,19 @@ class Logbook:
     def is_settled(self, step: AnyStep) -> bool:
         """Done in this very attempt: not even looked at again. A resume is a new attempt and looks at everything."""
         entry = self.entry(step)
-        done = entry and entry.state in (EntryState.DONE, EntryState.WARNED) and entry.attempt == self._ship.attempt
+        done = entry and entry.state in (EntryState.DONE, EntryState.WARNED) and entry.attempt == self._run.attempt
         if entry and done:
             self.results[step.id] = entry.facts
         return bool(done)
 
+    def is_under_way(self, step: AnyStep) -> bool:
+        """Started in this attempt, and not ended."""
+        entry = self.entry(step)
+        return bool(entry and entry.state is EntryState.STARTED and entry.attempt == self._run.attempt)
+
     def troubles(self) -> list[Trouble]:
         """What this very attempt had come to when its process died: it stops there, as it was about to."""
-        mine = [entry for entry in self._entries.values() if entry.attempt == self._ship.attempt]
+        mine = [entry for entry in self._entries.values() if entry.attempt == self._run.attempt]
         failed = [StepFailed.all(entry.reasons) for entry in mine if entry.state is EntryState.FAILED]
         unknown = [NeedsOperator.all(entry.reasons) for entry in mine if entry.state is EntryState.UNKNOWN]
         return [*failed, *unknown]
@@ -61,7 +66,7 @@ class Logbook:
     def log_of(self, step: AnyStep) -> Path:
         """Where the output of this attempt at `step` goes."""
         name = re.sub(r"[^\w.-]+", "-", step.id)
-        return self._ports.scratch / "logs" / self._ship.release / f"{self._ship.attempt}-{name}.log"
+        return self._ports.scratch / "logs" / self._run.release / f"{self._run.attempt}-{name}.log"
 
     async def started(self, step: AnyStep) -> None:
         """Durable before the act; Cancelled when an operator was faster."""
@@ -81,30 +86,33 @@ class Logbook:
             state, kind = EntryState.UNKNOWN, EventKind.STEP_UNKNOWN
         else:
             state, kind = EntryState.FAILED, EventKind.STEP_FAILED
-        await self._write(step, state, kind, reasons=trouble.reasons)
+        before = self.entry(step)
+        # What failed at its look was done before, maybe: that stays known (L20).
+        kept = before.facts if before and before.state is not EntryState.STARTED else None
+        await self._write(step, state, kind, facts=kept, reasons=trouble.reasons)
 
-    async def stop(self, troubles: list[Trouble]) -> Ship:
-        """Leave the ship stopped, asking, or as the cancel left it; whoever lost the lease leaves it alone."""
+    async def stop(self, troubles: list[Trouble]) -> Run:
+        """Leave the run stopped, asking, or as the cancel left it; whoever lost the lease leaves it alone."""
         if lost := next((trouble for trouble in troubles if isinstance(trouble, LeaseLost)), None):
             raise lost
         if any(isinstance(trouble, Cancelled) for trouble in troubles):
             async with self._ports.records.reading() as tx:
-                return await tx.ship(self._ship.id) or self._ship
+                return await tx.run(self._run.id) or self._run
         asking = any(isinstance(trouble, NeedsOperator) for trouble in troubles)
         reasons = tuple(reason for trouble in troubles for reason in trouble.reasons)
-        return await self._end(ShipState.ASKING if asking else ShipState.STOPPED, EventKind.SHIP_STOPPED, reasons)
+        return await self._end(RunState.ASKING if asking else RunState.STOPPED, EventKind.RUN_STOPPED, reasons)
 
-    async def finish(self) -> Ship:
+    async def finish(self) -> Run:
         """Everything is done and recorded."""
-        return await self._end(ShipState.FINISHED, EventKind.SHIP_FINISHED, ())
+        return await self._end(RunState.FINISHED, EventKind.RUN_FINISHED, ())
 
-    async def _end(self, state: ShipState, kind: EventKind, reasons: tuple[Reason, ...]) -> Ship:
+    async def _end(self, state: RunState, kind: EventKind, reasons: tuple[Reason, ...]) -> Run:
         now = self._ports.clock.now()
         reasons = tuple(_masked(reason, self._ports) for reason in reasons)
-        ended = msgspec.structs.replace(self._ship, state=state, reasons=reasons, ended_at=now)
+        ended = msgspec.structs.replace(self._run, state=state, reasons=reasons, ended_at=now)
         async with self._lease.transaction() as tx:
-            await tx.update_ship(self._ship, ended)
-            facts = {"ship": ended.id, "state": str(state), "attempt": ended.attempt}
+            await tx.update_run(self._run, ended)
+            facts = {"run": ended.id, "kind": str(ended.kind), "state": str(state), "attempt": ended.attempt}
             await tx.append_event(Event(kind=kind, release=ended.release, at=now, actor=ENGINE.name, facts=facts))
         return ended
 
@@ -120,12 +128,12 @@ class Logbook:
     ) -> None:
         now, before = self._ports.clock.now(), self.entry(step)
         entry = Entry(
-            release=self._ship.release,
+            release=self._run.release,
             key=step.key,
             step=step.id,
             state=state,
-            attempt=self._ship.attempt,
-            started_at=_start_of(before, state, self._ship.attempt, now),
+            attempt=self._run.attempt,
+            started_at=_start_of(before, state, self._run.attempt, now),
             ended_at=None if state is EntryState.STARTED else now,
             adopted=adopted,
             facts={**step.subject(self.results), **(facts or {})},
@@ -144,9 +152,9 @@ class Logbook:
             told["seconds"] = (entry.ended_at - entry.started_at).total_seconds()
         async with self._lease.transaction() as tx:
             if state is EntryState.STARTED:
-                ship = await tx.ship(self._ship.id)
-                if ship is None or ship.state is not ShipState.RUNNING:
-                    raise Cancelled(f"{self._ship.release} was cancelled")
+                run = await tx.run(self._run.id)
+                if run is None or run.state is not RunState.RUNNING:
+                    raise Cancelled(f"{self._run.release} was cancelled")
             await tx.put_entry(entry)
             await tx.append_event(
                 Event(kind=kind, release=entry.release, at=now, actor=ENGINE.name, step=step.id, facts=told)
@@ -158,7 +166,7 @@ class Logbook:
         log = self.log_of(step)
         if state is EntryState.STARTED or log.exists():
             return str(log)
-        return before.log if before and before.attempt != self._ship.attempt else ""
+        return before.log if before and before.attempt != self._run.attempt else ""
 
 
 def _start_of(before: Entry | None, state: EntryState, attempt: int, now: datetime) -> datetime:

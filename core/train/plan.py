@@ -1,19 +1,19 @@
-"""What a ship will do, as data: phases in order, lanes side by side, steps in order (design.md §1). Pure.
+"""What a run will do, as data: phases in order, lanes side by side, steps in order (design.md §1). Pure.
 
-Reading `ship_plan` is reading the release process.
+Reading `ship_plan` is reading how production gets the train; `core.train.prepare_plan` says how QA does.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from core.errors import Reason, Refused
 from core.order import hub_first, levels
 from core.ports import Pin
-from core.registry import App, Package, Registry
+from core.registry import App, Argv, Package, Place, Registry
 from core.releases import Frozen, Release, ReleaseState
 from core.tasks import Task, post_deploy_argv
 from core.train.step import Commit
@@ -36,7 +36,7 @@ class Phase(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Everything that a confirmed ship will do; stored as JSON, equal exactly when its digest is equal."""
+    """Everything that a run will do; stored as JSON, equal exactly when its digest is equal."""
 
     release: str
     phases: tuple[Phase, ...]
@@ -63,24 +63,36 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def decoded(plan: bytes) -> Plan:
-    """The plan that was stored."""
-    return msgspec.json.decode(plan, type=Plan)
+    """The plan that was stored; Refused when another version made it and nobody here can read it."""
+    try:
+        return msgspec.json.decode(plan, type=Plan)
+    except msgspec.DecodeError as error:
+        what = "this plan was made by another version of stationmaster"
+        raise Refused(what, str(error), "release ship makes it anew; what is done already is recognised") from error
+
+
+def legible(plan: bytes) -> Plan:
+    """As `decoded`, to be shown and never to be run: what nobody can read has no steps."""
+    try:
+        return decoded(plan)
+    except Refused:
+        return Plan("", ())
 
 
 def plan_problems(release: Release, tasks: Sequence[Task], registry: Registry) -> list[Reason]:
     """Every reason in the record not to start; while there is one, there is no plan."""
     if release.state is not ReleaseState.ASSEMBLED:
-        next_ = "release freeze" if release.is_active else "release open NAME"
+        next_ = "release prepare" if release.is_active else "release open NAME"
         return [Reason(f"{release.slug} is {release.state}", "only an assembled release ships", next_)]
     frozen = {one.repository: one for one in release.frozen}
     touched = [name for task in tasks for name in task.repositories]
     found = [
-        Reason(f"{name} has no frozen commit", "it rides, and the freeze does not know it", "release freeze")
+        Reason(f"{name} has no frozen commit", "it rides, and the freeze does not know it", "release prepare")
         for name in dict.fromkeys(touched)
         if name not in frozen
     ]
     found += [
-        Reason(f"{name} is frozen but not registered", "the registry changed", "register it again, or release freeze")
+        Reason(f"{name} is frozen but not registered", "the registry changed", "register it again, or release prepare")
         for name in frozen
         if name not in registry.repositories
     ]
@@ -90,14 +102,14 @@ def plan_problems(release: Release, tasks: Sequence[Task], registry: Registry) -
                 Reason(
                     f"{one.repository} takes {package} from a branch",
                     f"{package} does not ride, so there is no version to pin",
-                    f"add a task of {package}, or pin a published version, then release freeze",
+                    f"add a task of {package}, or pin a published version, then release prepare",
                 )
                 for package in one.by_reference
                 if package not in frozen
             ]
     for task in tasks:
         try:
-            if post_deploy_argv(task.post_deploy_cmd) and not isinstance(home := _home_of(task, registry), App):
+            if post_deploy_argv(task.post_deploy_cmd) and not isinstance(home := home_of(task, registry), App):
                 found.append(home)
         except Refused as refusal:
             found += refusal.reasons
@@ -113,20 +125,56 @@ def ship_plan(release: Release, tasks: Sequence[Task], registry: Registry) -> Pl
     commits = {app.name: Commit(frozen[app.name].sha, f"repin:{app.name}" if pins[app.name] else None) for app in apps}
     hubs, satellites = [app for app in apps if app.hub], [app for app in apps if not app.hub]
     phases = [
-        Phase("check every package", _lanes([_release_check(p, frozen[p.name])] for p in packages)),
+        Phase("check every package", lanes([gate(p, Commit(frozen[p.name].sha), p.release_check)] for p in packages)),
         *_publish_phases(packages, frozen),
-        Phase("re-pin every consumer", _lanes(_repin(app, frozen[app.name], pins[app.name]) for app in apps)),
-        Phase("gate what will ship", _lanes([_gate(app, commits[app.name])] for app in apps)),
-        Phase("advance the packages", _lanes([[_advance(p, Commit(frozen[p.name].sha))] for p in packages])),
-        Phase("ship the hub", _lanes(_ship(app, commits[app.name]) for app in hubs)),
-        Phase("ship the satellites", _lanes(_ship(app, commits[app.name]) for app in satellites), one_by_one=True),
-        Phase("post-deploy commands", _lanes([_post_deploys(tasks, registry)])),
-        Phase("seal every app", _lanes(_seal(release, app, commits[app.name]) for app in apps)),
+        Phase("re-pin every consumer", lanes(_repin(app, frozen[app.name], pins[app.name]) for app in apps)),
+        Phase("gate what will ship", lanes([gate(app, commits[app.name], app.test_cmd)] for app in apps)),
+        Phase("advance the packages", lanes([[_advance(p, Commit(frozen[p.name].sha))] for p in packages])),
+        Phase("ship the hub", lanes(_ship(app, commits[app.name]) for app in hubs)),
+        Phase("ship the satellites", lanes(_ship(app, commits[app.name]) for app in satellites), one_by_one=True),
+        Phase("post-deploy commands", lanes([post_deploys(tasks, commits, registry, Place.PRODUCTION)])),
+        Phase("seal every app", lanes(_seal(release, app, commits[app.name]) for app in apps)),
     ]
     phases = [phase for phase in phases if phase.lanes]
     before = Plan(release.slug, tuple(phases))
+    # What may fail without stopping the ship is no condition for its record.
     evidence = tuple(step.id for step in before.steps if not step.soft)
-    return Plan(release.slug, (*phases, Phase("record", _lanes([[Record(release=release.slug, evidence=evidence)]]))))
+    return Plan(release.slug, (*phases, Phase("record", lanes([[Record(release=release.slug, evidence=evidence)]]))))
+
+
+def lanes(lanes: Iterable[Iterable[AnyStep | None]]) -> tuple[Lane, ...]:
+    """Lanes without their blanks, named after the subject of their first step."""
+    kept = [tuple(step for step in lane if step) for lane in lanes]
+    return tuple(Lane(steps[0].id.partition(":")[2], steps) for steps in kept if steps)
+
+
+def gate(repository: Package | App, commit: Commit, argv: Argv | None) -> Gate | None:
+    """The gate, where a command is declared."""
+    return Gate(repository=repository, commit=commit, argv=argv) if argv else None
+
+
+def post_deploys(
+    tasks: Sequence[Task], commits: Mapping[str, Commit], registry: Registry, place: Place
+) -> list[AnyStep]:
+    """The tasks' commands, in train order; what has no target at `place` has none there either."""
+    found: list[AnyStep] = []
+    for task in tasks:
+        command, home = post_deploy_argv(task.post_deploy_cmd), home_of(task, registry)
+        if command and isinstance(home, App) and home.target(place):
+            commit = commits[home.name]
+            found.append(PostDeploy(task=task.slug, app=home, commit=commit, command=command, place=place))
+    return found
+
+
+def home_of(task: Task, registry: Registry) -> App | Reason:
+    """Where a task's post-deploy command runs: its hub, else its only deployed app (spec 7.4)."""
+    apps = [registry.apps[name] for name in task.repositories if name in registry.apps]
+    deployed = hub_first([app for app in apps if app.prod_deploy])
+    if len(deployed) == 1 or (deployed and deployed[0].hub):
+        return deployed[0]
+    why = "several satellites could" if deployed else "none of its repositories is deployed anywhere"
+    next_ = "split the task, or remove the command"
+    return Reason(f"the post-deploy command of {task.slug} has nowhere to run", why, next_)
 
 
 def _publish_phases(packages: Sequence[Package], frozen: dict[str, Frozen]) -> list[Phase]:
@@ -136,7 +184,7 @@ def _publish_phases(packages: Sequence[Package], frozen: dict[str, Frozen]) -> l
     return [
         Phase(
             "publish" if len(order) == 1 else f"publish, level {number}",
-            _lanes(_publish(by_name[name], frozen[name]) for name in names),
+            lanes(_publish(by_name[name], frozen[name]) for name in names),
         )
         for number, names in enumerate(order, 1)
     ]
@@ -148,11 +196,6 @@ def _publish(package: Package, frozen: Frozen) -> list[AnyStep]:
         Publish(package=package, version=version, frozen=frozen.sha, artefacts=frozen.artefacts),
         Tag(package=package, version=version, frozen=frozen.sha),
     ]
-
-
-def _release_check(package: Package, frozen: Frozen) -> AnyStep | None:
-    argv = package.release_check
-    return Gate(repository=package, commit=Commit(frozen.sha), argv=argv) if argv else None
 
 
 def _pins(app: Frozen, frozen: dict[str, Frozen], registry: Registry) -> tuple[Pin, ...]:
@@ -169,10 +212,6 @@ def _repin(app: App, frozen: Frozen, pins: tuple[Pin, ...]) -> list[AnyStep]:
     return [Repin(app=app, frozen=frozen.sha, pins=pins)] if pins else []
 
 
-def _gate(app: App, commit: Commit) -> AnyStep | None:
-    return Gate(repository=app, commit=commit, argv=app.test_cmd) if app.test_cmd else None
-
-
 def _advance(repository: Package | App, commit: Commit) -> AnyStep:
     return Advance(repository=repository, commit=commit)
 
@@ -181,31 +220,5 @@ def _ship(app: App, commit: Commit) -> list[AnyStep]:
     return [_advance(app, commit), *([Deploy(app=app, commit=commit)] if app.prod_deploy else [])]
 
 
-def _post_deploys(tasks: Sequence[Task], registry: Registry) -> list[AnyStep]:
-    found: list[AnyStep] = []
-    for task in tasks:
-        command, home = post_deploy_argv(task.post_deploy_cmd), _home_of(task, registry)
-        if command and isinstance(home, App):
-            found.append(PostDeploy(task=task.slug, app=home, command=command))
-    return found
-
-
-def _home_of(task: Task, registry: Registry) -> App | Reason:
-    """Where a task's post-deploy command runs: its hub, else its only deployed app (spec 7.4)."""
-    apps = [registry.apps[name] for name in task.repositories if name in registry.apps]
-    deployed = hub_first([app for app in apps if app.prod_deploy])
-    if len(deployed) == 1 or (deployed and deployed[0].hub):
-        return deployed[0]
-    why = "several satellites could" if deployed else "none of its repositories is deployed anywhere"
-    next_ = "split the task, or remove the command"
-    return Reason(f"the post-deploy command of {task.slug} has nowhere to run", why, next_)
-
-
 def _seal(release: Release, app: App, commit: Commit) -> list[AnyStep]:
     return [Seal(release=release.slug, app=app, commit=commit)] if app.base_url else []
-
-
-def _lanes(lanes: Iterable[Iterable[AnyStep | None]]) -> tuple[Lane, ...]:
-    """Lanes without their blanks, named after the subject of their first step."""
-    kept = [tuple(step for step in lane if step) for lane in lanes]
-    return tuple(Lane(steps[0].id.partition(":")[2], steps) for steps in kept if steps)

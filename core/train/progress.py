@@ -1,4 +1,4 @@
-"""How far a ship is: plan and journal side by side, as status message, report and command line need it. Pure."""
+"""How far a run is: plan and journal side by side, as status message, report and command line need it. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from enum import StrEnum
 import msgspec
 
 from core.errors import Reason
-from core.journal import Entry, EntryState, Ship, ShipState
+from core.journal import Entry, EntryState, Run, RunKind, RunState
 from core.observations import Facts
+from core.registry import Place
 from core.train.plan import Plan
 from core.train.steps import Advance, AnyStep, Deploy, Publish
+from core.words import short
 
 
 class StepState(StrEnum):
@@ -25,6 +27,10 @@ class StepState(StrEnum):
     WARNED = "warning"
     FAILED = "failed"
     UNKNOWN = "cannot tell"
+
+
+OVER = (StepState.DONE, StepState.ALREADY, StepState.WARNED)
+"""Nothing more is asked of a step in one of these."""
 
 
 class StepStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,13 +48,14 @@ class StepStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """A ship as it stands. `live`: what production has already, in order, in words (spec 6.8).
+    """A run as it stands. `live`: what production has already, or QA in a prepare, in order, in words (spec 6.8).
 
     `is_resting`: the hub is new and a satellite is not, which is an accepted resting state.
     """
 
     release: str
-    state: ShipState
+    kind: RunKind = RunKind.SHIP
+    state: RunState
     attempt: int
     confirmed_by: str
     confirmed_at: datetime
@@ -62,6 +69,12 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         """The steps in any of `states`, in the plan's order."""
         return tuple(step for step in self.steps if step.state in states)
 
+    @property
+    def ejected(self) -> list[str]:
+        """Who was left behind by a prepare, and why."""
+        steps = self.of(StepState.DONE, StepState.ALREADY)
+        return [step.title.removeprefix("eject ") for step in steps if step.id.startswith("eject:")]
+
 
 _STATES = {
     EntryState.STARTED: StepState.RUNNING,
@@ -72,38 +85,39 @@ _STATES = {
 }
 
 
-def progress(ship: Ship, plan: Plan, entries: Mapping[str, Entry]) -> Progress:
-    """The ship's progress; what an earlier attempt did and this one has not looked at yet counts as it was left."""
+def progress(run: Run, plan: Plan, entries: Mapping[str, Entry]) -> Progress:
+    """The run's progress; what an earlier attempt did and this one has not looked at yet counts as it was left."""
     steps = tuple(
-        _status(step, phase.name, entries.get(step.key), ship)
+        _status(step, phase.name, entries.get(step.key), run)
         for phase in plan.phases
         for lane in phase.lanes
         for step in lane.steps
     )
-    deploys = [step for step in plan.steps if isinstance(step, Deploy)]
+    deploys = [step for step in plan.steps if isinstance(step, Deploy) and step.place is Place.PRODUCTION]
     live_apps = [step.app for step in deploys if _live(step, entries.get(step.key))]
     live = tuple(words for step in plan.steps if (words := _live(step, entries.get(step.key))))
     return Progress(
-        release=ship.release,
-        state=ship.state,
-        attempt=ship.attempt,
-        confirmed_by=ship.confirmed_by,
-        confirmed_at=ship.confirmed_at,
-        ended_at=ship.ended_at,
+        release=run.release,
+        kind=run.kind,
+        state=run.state,
+        attempt=run.attempt,
+        confirmed_by=run.confirmed_by,
+        confirmed_at=run.confirmed_at,
+        ended_at=run.ended_at,
         steps=steps,
         live=live,
         is_resting=any(app.hub for app in live_apps) and not all(step.app in live_apps for step in deploys),
-        reasons=ship.reasons,
+        reasons=run.reasons,
     )
 
 
-def _status(step: AnyStep, phase: str, entry: Entry | None, ship: Ship) -> StepStatus:
-    if entry is None or (entry.attempt != ship.attempt and entry.state is EntryState.FAILED):
+def _status(step: AnyStep, phase: str, entry: Entry | None, run: Run) -> StepStatus:
+    if entry is None or (entry.attempt != run.attempt and entry.state is EntryState.FAILED):
         return StepStatus(id=step.id, title=step.title, phase=phase, state=StepState.WAITING)
     state = _STATES[entry.state]
-    if state is StepState.RUNNING and ship.state is not ShipState.RUNNING:
+    if state is StepState.RUNNING and run.state is not RunState.RUNNING:
         # A cancel cuts off only what changed nothing.
-        state = StepState.WAITING if ship.state is ShipState.CANCELLED else StepState.UNKNOWN
+        state = StepState.WAITING if run.state is RunState.CANCELLED else StepState.UNKNOWN
     if state is StepState.DONE and entry.adopted:
         state = StepState.ALREADY
     return StepStatus(
@@ -120,7 +134,7 @@ def _status(step: AnyStep, phase: str, entry: Entry | None, ship: Ship) -> StepS
 
 
 def _live(step: AnyStep, entry: Entry | None) -> str:
-    """What a finished step put into production, in words."""
+    """What a finished step put into production, or on QA, in words."""
     if entry is None or entry.state is not EntryState.DONE:
         return ""
     sha = str(entry.facts.get("sha", ""))[:7]
@@ -130,6 +144,7 @@ def _live(step: AnyStep, entry: Entry | None) -> str:
         case Deploy():
             return f"{step.app.name} {sha}" + ("" if entry.facts.get("verified") else " (not verified)")
         case Advance():
-            return f"{step.repository.main_branch} of {step.repository.name} {sha}"
+            since = f", and {short(str(main))} was built on it since" if (main := entry.facts.get("main")) else ""
+            return f"{step.repository.main_branch} of {step.repository.name} {sha}{since}"
         case _:
             return ""

@@ -17,8 +17,9 @@ from core.registry import Argv, Registry
 from core.releases import Release
 from core.tasks import Task
 from core.train.plan import Lane, Plan, plan_problems, ship_plan
-from core.train.step import drift
-from core.train.steps import Advance, AnyStep
+from core.train.step import drift, recalling
+from core.train.steps import Advance, AnyStep, PostDeploy
+from core.unforeseen import or_trouble
 
 
 class Outlook(StrEnum):
@@ -66,8 +67,14 @@ async def propose(
         plan = ship_plan(release, tasks, registry)
     except Refused as refusal:
         return Proposal(release.slug, None, (), refusal.reasons)
+    return await looked_over(plan, journal, ports)
+
+
+async def looked_over(plan: Plan, journal: Mapping[str, Entry], ports: Ports) -> Proposal:
+    """Every step of `plan` beside the world, and every reason that the world gives not to start."""
     previews: list[Preview] = []
     results: dict[str, Facts] = {}
+    problems: list[Reason] = []
     for phase in plan.phases:
         lanes = await asyncio.gather(*(_look_along(lane, journal, ports, results) for lane in phase.lanes))
         for looked in lanes:
@@ -77,7 +84,7 @@ async def propose(
     once: dict[str, Reason] = {}
     for problem in problems:  # what many steps miss is one problem
         once.setdefault(problem.what, problem)
-    return Proposal(release.slug, plan, tuple(previews), tuple(once.values()))
+    return Proposal(plan.release, plan, tuple(previews), tuple(once.values()))
 
 
 class _Looked(msgspec.Struct):
@@ -99,7 +106,7 @@ async def _look(
     """Append what one look says. Unreachable is a reason not to start: cannot tell is never no (L11)."""
     outlook, detail, problems = Outlook.RUN, "", list[Reason]()
     try:
-        match await step.observe(ports, results):
+        match await or_trouble(step.title, step.observe(ports, recalling(step, entry, results))):
             case Already(facts):
                 outlook = Outlook.SKIP
                 looked.results[step.id] = facts
@@ -109,7 +116,7 @@ async def _look(
                 problems.append(Reason(f"cannot tell whether to {step.title}", why, "try again in a minute"))
                 outlook = Outlook.ASK
             case Blind(why):
-                outlook, detail = _blind_outlook(entry, why)
+                outlook, detail = _blind_outlook(step, entry, why)
                 if outlook is Outlook.SKIP and entry:
                     looked.results[step.id] = entry.facts
                 if outlook is Outlook.ASK:
@@ -127,11 +134,15 @@ async def _look(
     looked.previews.append(Preview(step.id, step.title, outlook, commands, detail))
 
 
-def _blind_outlook(entry: Entry | None, why: str) -> tuple[Outlook, str]:
+def _blind_outlook(step: AnyStep, entry: Entry | None, why: str) -> tuple[Outlook, str]:
     """What the journal says of a step that the world keeps no trace of."""
     match entry.state if entry else None:
         case EntryState.DONE | EntryState.WARNED:
-            return Outlook.SKIP, "the journal has it done"
+            at = f"at {entry.ended_at:%Y-%m-%d %H:%M} UTC" if entry and entry.ended_at else "before"
+            once = (
+                "; runs again only with a changed command" if isinstance(step, PostDeploy) and step.irreversible else ""
+            )
+            return Outlook.SKIP, f"ran {at}{once}"
         case EntryState.STARTED | EntryState.UNKNOWN:
             return Outlook.ASK, f"it was started and never heard of again; {why}"
         case EntryState.FAILED | None:
@@ -160,16 +171,17 @@ async def _missing(step: AnyStep, ports: Ports) -> list[Reason]:
         if not ports.processes.finds(tool)
     ]
     found += [
-        Reason(f"the built file {artefact.filename} is missing here", f"needed to {step.title}", "release freeze")
+        Reason(f"the built file {artefact.filename} is missing here", f"needed to {step.title}", "release prepare")
         for artefact in ports.shelf.missing(needs.artefacts)
     ]
     if step.source and needs.files:
         repository, commit = step.source
         for path in needs.files:
             try:
-                if await ports.repositories.read(repository, commit, path) is None:
+                read = ports.repositories.read(repository, commit, path)
+                if await or_trouble(step.title, read) is None:
                     what = f"{repository.name} has no {path} at the commit that ships"
-                    found.append(Reason(what, f"needed to {step.title}", "add it, then release freeze"))
+                    found.append(Reason(what, f"needed to {step.title}", "add it, then release prepare"))
             except Trouble as trouble:
                 found += trouble.reasons
     return found

@@ -13,6 +13,7 @@ from typing import ClassVar
 import msgspec
 
 from core.errors import Reason
+from core.journal import Entry
 from core.observations import Facts, Observation
 from core.ports import Needs, Ports
 from core.registry import App, Argv, Package, Sha
@@ -22,10 +23,19 @@ Results = Mapping[str, Facts]
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """The commit that ships: the frozen one, or what `repinned_by` made of it (stored, not recomputed: L18)."""
+    """The commit that ships: the frozen one, or what `repinned_by` made of it (stored, not recomputed: L18).
+
+    `commits`: the packages' commits that it was made with, where nothing else tells two of them apart.
+    """
 
     frozen: Sha
     repinned_by: str | None = None
+    commits: tuple[Sha, ...] = ()
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What makes two of them the same."""
+        return (self.frozen, self.repinned_by or "", *self.commits)
 
     def sha(self, results: Results) -> Sha | None:
         """The commit; None while the re-pin has not happened."""
@@ -41,21 +51,26 @@ class Commit(msgspec.Struct, frozen=True):
         return sha
 
 
-def drift(repository: Package | App, head: Sha | None, frozen: Sha) -> Reason:
-    """Why a release branch that is not where the freeze saw it must not ship."""
+def drift(repository: Package | App, head: Sha | None, expected: Sha, since: str = "the freeze") -> Reason:
+    """Why a release branch that is not where `since` saw it must not go on."""
     where = f"is {short(head)}" if head else "is gone"
     return Reason(
-        f"{repository.name} has drifted since the freeze",
-        f"origin's {repository.release_branch} {where}, frozen was {short(frozen)}",
-        "prepare again: release freeze",
+        f"{repository.name} has drifted since {since}",
+        f"origin's {repository.release_branch} {where}, expected was {short(expected)}",
+        "release prepare",
     )
+
+
+def recalling(step: Step, entry: Entry | None, results: Results) -> Results:
+    """What a look may know: the earlier results and, under the step's own id, the facts of an earlier attempt at it."""
+    return {**results, step.id: entry.facts} if entry else results
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """One act. Subclasses are data; `kind` is stored with them."""
 
-    irreversible: ClassVar[bool] = False
-    """True: once it was started, the ship can no longer be cancelled."""
+    interruptible: ClassVar[bool] = True
+    """False: a cancel lets it end, since nobody could tell how far it got."""
     soft: ClassVar[bool] = False
     """True: failing is a warning and never stops the ship."""
 
@@ -84,6 +99,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
         """Where the files that the step needs must be: a repository and the frozen commit."""
         return None
 
+    @property
+    def irreversible(self) -> bool:
+        """True: once it was started, the run can no longer be cancelled."""
+        return False
+
     def needs(self, ports: Ports) -> Needs:
         """What must be there before the train may start."""
         return Needs()
@@ -97,7 +117,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
         return ()
 
     async def observe(self, ports: Ports, results: Results) -> Observation:
-        """Is it already so? May raise Refused (it can never be so) and Unreachable (cannot tell)."""
+        """Is it already so? May raise Refused (it can never be so) and Unreachable (cannot tell).
+
+        `results` as `recalling` gives them.
+        """
         raise NotImplementedError
 
     async def perform(self, ports: Ports, results: Results) -> Facts:

@@ -7,11 +7,13 @@ import asyncio
 import pytest
 
 from core.conductor import Answer
+from core.conversation import RemarkKind
 from core.errors import NeedsOperator, Refused, StepFailed
-from core.journal import Ship, ShipState
+from core.journal import Run, RunState
 from core.releases import ReleaseState
 from core.tasks import Stage
 from core.train.progress import StepState
+from tests.world.reviewing import HANDOFF, handed_off
 from tests.world.toy_train import ADA, OLIVE, RELEASE, Station, draft
 
 BUSY = Refused("the record was busy for too long", "15 s were not enough", "try again")
@@ -24,7 +26,7 @@ async def offered(station: Station) -> str:
     return offer.proposal.digest
 
 
-async def confirm(station: Station, digest: str) -> Ship:
+async def confirm(station: Station, digest: str) -> Run:
     """Press the button."""
     return await station.conductor.ship(OLIVE, RELEASE, digest, "test")
 
@@ -43,7 +45,7 @@ async def test_a_second_click_starts_no_second_ship(assembled: Station) -> None:
 async def test_two_operators_at_once_start_one_ship(assembled: Station, neighbour: Station) -> None:
     digest = await offered(assembled)
     both = await asyncio.gather(confirm(assembled, digest), confirm(neighbour, digest), return_exceptions=True)
-    assert sorted(type(one).__name__ for one in both) == ["Refused", "Ship"]
+    assert sorted(type(one).__name__ for one in both) == ["Refused", "Run"]
 
 
 async def test_a_click_that_comes_after_the_ship_stopped_starts_no_second_one(assembled: Station) -> None:
@@ -51,7 +53,7 @@ async def test_a_click_that_comes_after_the_ship_stopped_starts_no_second_one(as
     assembled.world.red_gates = {"ledger"}
     digest = await offered(assembled)
     ship = await confirm(assembled, digest)
-    assert (await assembled.dispatcher.drive(ship.id)).state is ShipState.STOPPED
+    assert (await assembled.dispatcher.drive(ship.id)).state is RunState.STOPPED
     with pytest.raises(Refused, match="this plan was confirmed already"):
         await confirm(assembled, digest)
 
@@ -63,7 +65,7 @@ async def test_a_cancelled_ship_is_not_revived_by_an_old_button_but_by_a_new_off
     with pytest.raises(Refused, match="this plan was confirmed already"):
         await confirm(assembled, digest)
     assert await offered(assembled) == digest
-    assert (await assembled.dispatcher.drive((await confirm(assembled, digest)).id)).state is ShipState.FINISHED
+    assert (await assembled.dispatcher.drive((await confirm(assembled, digest)).id)).state is RunState.FINISHED
 
 
 async def test_a_click_after_the_train_has_shipped_changes_nothing(assembled: Station) -> None:
@@ -77,7 +79,7 @@ async def test_a_click_after_the_train_has_shipped_changes_nothing(assembled: St
 
 
 async def test_there_is_nothing_to_resume_before_a_ship_and_after_it(assembled: Station) -> None:
-    with pytest.raises(Refused, match="it was never shipped"):
+    with pytest.raises(Refused, match="it never ran"):
         await assembled.conductor.resume(OLIVE, RELEASE)
     await assembled.shipped()
     with pytest.raises(Refused, match="its last ship is finished"):
@@ -93,7 +95,7 @@ async def test_two_resumes_at_once_are_one(assembled: Station, neighbour: Statio
     driven = await asyncio.gather(
         *(station.dispatcher.drive(resumed[0].id) for station in both), return_exceptions=True
     )
-    assert ShipState.FINISHED in {one.state for one in driven if isinstance(one, Ship)}
+    assert RunState.FINISHED in {one.state for one in driven if isinstance(one, Run)}
     assert [what[1] for what in assembled.world.ledger if what[0] == "deploy"] == ["hub", "turf"]
 
 
@@ -104,14 +106,14 @@ async def test_a_changed_train_is_not_resumed_but_confirmed_anew(assembled: Stat
     with pytest.raises(Refused, match="the plan has changed since it was confirmed"):
         await assembled.conductor.resume(OLIVE, RELEASE)
     await assembled.conductor.freeze(OLIVE, RELEASE)
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
     assert [what[1] for what in assembled.world.ledger if what[0] == "deploy"] == ["hub", "turf"]
 
 
 async def test_a_question_can_be_answered_although_the_train_was_changed_meanwhile(assembled: Station) -> None:
     """Ship said "answer first", resume said "ship first": nobody came out of there."""
     assembled.world.fail("answer of run hub", NeedsOperator("rake was never heard of again"))
-    assert (await assembled.shipped()).state is ShipState.ASKING
+    assert (await assembled.shipped()).state is RunState.ASKING
     await assembled.conductor.add(OLIVE, *await assembled.reviewed(draft("more", "docs")))
     await assembled.conductor.freeze(OLIVE, RELEASE)
     problems = (await assembled.conductor.offer(OLIVE, RELEASE)).proposal.problems
@@ -120,7 +122,7 @@ async def test_a_question_can_be_answered_although_the_train_was_changed_meanwhi
     ]
     with pytest.raises(Refused, match="your answer is written down"):
         await assembled.conductor.resume(OLIVE, RELEASE, Answer(happened=True))
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
     assert [what for what in assembled.world.ledger if what[0] == "run"] == [("run", "hub", "rake", "seed seats")]
 
 
@@ -134,9 +136,9 @@ async def test_a_ship_whose_end_could_not_be_written_down_is_finished_by_a_resum
         world.meanwhile["commit"] = busy_once_it_is_shipped
 
     world.meanwhile["smoke turf"] = lambda: world.meanwhile.update(commit=busy_once_it_is_shipped)
-    assert (await assembled.shipped()).state is ShipState.STOPPED
+    assert (await assembled.shipped()).state is RunState.STOPPED
     assert (await assembled.conductor.status(RELEASE)).release.state is ReleaseState.SHIPPED
-    assert (await assembled.resumed()).state is ShipState.FINISHED
+    assert (await assembled.resumed()).state is RunState.FINISHED
 
 
 # ── cancel ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -154,18 +156,18 @@ async def test_a_ship_is_cancelled_while_a_long_gate_runs(assembled: Station) ->
 
     assembled.world.meanwhile["gate ledger"] = a_long_gate
     async with asyncio.timeout(5):
-        assert (await assembled.shipped()).state is ShipState.CANCELLED
+        assert (await assembled.shipped()).state is RunState.CANCELLED
     assert ended.is_set(), "the gate was ended, not left behind"
     assert assembled.world.ledger == []
     progress = await assembled.progress()
     assert {step.state for step in progress.steps} == {StepState.WAITING}, "what was cut off changed nothing"
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
 
 
 async def test_a_ship_that_nobody_drives_yet_is_cancelled(assembled: Station) -> None:
     ship = await assembled.confirmed()
-    assert (await assembled.conductor.cancel(OLIVE)).state is ShipState.CANCELLED
-    assert (await assembled.dispatcher.drive(ship)).state is ShipState.CANCELLED
+    assert (await assembled.conductor.cancel(OLIVE)).state is RunState.CANCELLED
+    assert (await assembled.dispatcher.drive(ship)).state is RunState.CANCELLED
     assert assembled.world.ledger == []
 
 
@@ -178,12 +180,34 @@ async def test_it_is_too_late_to_cancel_once_a_package_was_begun(assembled: Stat
         refusals.append(refusal.value)
 
     assembled.world.meanwhile["publish money"] = too_late
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
     assert refusals[0].reasons[0].why == "begun already: publish money 1.1.0"
 
 
+async def test_a_step_that_could_not_even_be_looked_at_does_not_make_it_too_late_to_cancel(assembled: Station) -> None:
+    ship, world = await assembled.confirmed(), assembled.world
+    world.silent = {"registry"}
+    assert (await assembled.dispatcher.drive(ship)).state is RunState.STOPPED
+    world.silent = set()
+    again = await assembled.conductor.resume(OLIVE)
+    assert (await assembled.conductor.cancel(OLIVE)).state is RunState.CANCELLED
+    assert (await assembled.dispatcher.drive(again.id)).state is RunState.CANCELLED
+    assert world.ledger == []
+
+
+async def test_it_stays_too_late_to_cancel_when_a_later_attempt_fails_at_its_look(assembled: Station) -> None:
+    ship, world = await assembled.confirmed(), assembled.world
+    world.fail("publish money", Refused("money was refused"))
+    assert (await assembled.dispatcher.drive(ship)).state is RunState.STOPPED
+    world.silent = {"registry"}
+    assert (await assembled.resumed()).state is RunState.STOPPED
+    await assembled.conductor.resume(OLIVE)
+    with pytest.raises(Refused, match="it is too late to cancel"):
+        await assembled.conductor.cancel(OLIVE)
+
+
 async def test_there_is_nothing_to_cancel_before_a_ship_and_after_it(assembled: Station) -> None:
-    for state in ("it was never shipped", "its last ship is finished"):
+    for state in ("it never ran", "its last ship is finished"):
         with pytest.raises(Refused, match=state):
             await assembled.conductor.cancel(OLIVE, RELEASE)
         if (await assembled.conductor.status(RELEASE)).progress is None:
@@ -197,13 +221,17 @@ async def test_a_handoff_arrives_while_the_train_ships(assembled: Station) -> No
     await assembled.board.new(ADA, draft("next", "docs"))
 
     async def work_goes_on() -> None:
-        await assembled.board.move(ADA, "next", Stage.BUILDING)
-        await assembled.board.move(ADA, "next", Stage.SUBMITTED)
+        await handed_off(assembled.board, "next")
+        await assembled.board.handoff(ADA, "seats", HANDOFF)
 
     assembled.world.meanwhile["deploy hub"] = work_goes_on
-    assert (await assembled.shipped()).state is ShipState.FINISHED
-    assert (await assembled.board.show("next")).task.stage is Stage.SUBMITTED
-    assert [move.to for move in (await assembled.board.show("seats")).moves][-1] is Stage.SHIPPED
+    assert (await assembled.shipped()).state is RunState.FINISHED
+    assert (await assembled.board.show(OLIVE, "next")).task.stage is Stage.SUBMITTED
+    aboard = await assembled.board.show(OLIVE, "seats")
+    assert aboard.moves[-1].to is Stage.SHIPPED
+    assert [remark.kind for remark in aboard.remarks].count(RemarkKind.HANDOFF) == 2, (
+        "the one aboard was noted, no more"
+    )
 
 
 async def test_nobody_gets_on_or_off_while_the_train_ships(assembled: Station) -> None:
@@ -226,7 +254,7 @@ async def test_nobody_gets_on_or_off_while_the_train_ships(assembled: Station) -
             await conductor.freeze(OLIVE)
 
     assembled.world.meanwhile["deploy hub"] = everybody_tries
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
     assert len(refused) == 5
     assert all("confirmed by olive" in why and "the test holds the train since" in why for why in refused)
 
@@ -252,7 +280,7 @@ async def test_an_abandoned_train_gives_its_tasks_back_and_frees_the_slot(assemb
     assembled.world.fail("deploy hub", StepFailed("hub does not serve"))
     await assembled.shipped()
     assert (await assembled.conductor.abandon(OLIVE)).state is ReleaseState.ABANDONED
-    pages = [await assembled.board.show(slug) for slug in ("pay", "seats", "words")]
+    pages = [await assembled.board.show(OLIVE, slug) for slug in ("pay", "seats", "words")]
     assert {(page.task.stage, page.task.release, page.moves[-1].to) for page in pages} == {
         (Stage.REVIEWED, None, Stage.REVIEWED)
     }
@@ -261,3 +289,15 @@ async def test_an_abandoned_train_gives_its_tasks_back_and_frees_the_slot(assemb
     with pytest.raises(Refused):
         await assembled.conductor.resume(OLIVE, RELEASE)
     assert (await assembled.conductor.open(OLIVE, "r2", ["pay", "words"])).members == ("pay", "words")
+
+
+async def test_a_task_with_open_feedback_does_not_board(station: Station) -> None:
+    """Nor does one that was ejected, before its conflict was mended and handed off (spec 2.4, 4.2)."""
+    [slug] = await station.reviewed(draft("odds", "turf"))
+    await station.conductor.open(OLIVE, RELEASE)
+    await station.board.feedback(OLIVE, slug, "the odds are upside down")
+    with pytest.raises(Refused, match=r"feedback #\d+ is open"):
+        await station.conductor.add(OLIVE, slug)
+    [remark] = [one for one in (await station.board.show(OLIVE, slug)).remarks if one.is_open]
+    await station.board.resolve(OLIVE, slug, remark.id)
+    assert (await station.conductor.add(OLIVE, slug)).members == (slug,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.errors import StepFailed
-from core.journal import ShipState
+from core.journal import RunState
 from core.notes import ReleaseNotes, decoded
 from tests.world.toy_train import RELEASE, Station
 
@@ -15,7 +15,7 @@ async def notes(station: Station) -> ReleaseNotes:
 
 async def test_the_notes_name_what_was_shipped_by_whom_and_how(assembled: Station) -> None:
     assembled.world.blind = {"turf"}
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
     found = await notes(assembled)
     assert found.confirmed_by == "olive"
     assert found.seconds > 0
@@ -42,6 +42,6 @@ async def test_a_package_that_was_live_before_is_told_as_such_after_a_resume_too
     [artefact] = (await assembled.conductor.status(RELEASE)).release.frozen[1].artefacts
     world.published["money", "1.1.0"] = {artefact.filename: artefact.sha256}
     world.fail("deploy hub", StepFailed("hub does not serve"))
-    assert (await assembled.shipped()).state is ShipState.STOPPED
-    assert (await assembled.resumed()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.STOPPED
+    assert (await assembled.resumed()).state is RunState.FINISHED
     assert {one.name: one.already_live for one in (await notes(assembled)).packages} == {"ledger": False, "money": True}

@@ -144,7 +144,7 @@ async def test_a_train_that_cannot_take_its_tasks_is_not_half_open(station: Stat
     with pytest.raises(Refused, match="raw"):
         await station.conductor.open(OLIVE, RELEASE, ["pay", "raw"])
     assert await station.conductor.releases() == []
-    assert (await station.board.show("pay")).task.stage is Stage.REVIEWED
+    assert (await station.board.show(OLIVE, "pay")).task.stage is Stage.REVIEWED
     await station.conductor.open(OLIVE, RELEASE, ["pay"])
 
 
@@ -182,7 +182,7 @@ async def test_getting_on_or_off_reopens_an_assembled_train(assembled: Station) 
     await assembled.conductor.eject(OLIVE, "more")
     found = await the_release(assembled)
     assert (found.state, found.frozen, found.members) == (ReleaseState.ASSEMBLING, (), ("pay", "seats", "words"))
-    page = await assembled.board.show("more")
+    page = await assembled.board.show(OLIVE, "more")
     assert (page.task.stage, page.task.release) == (Stage.REVIEWED, None)
 
 

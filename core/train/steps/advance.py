@@ -13,7 +13,6 @@ from core.words import short
 class Advance(Step, frozen=True, tag="advance"):
     """One repository."""
 
-    irreversible = True
     repository: Package | App
     commit: Commit
 
@@ -27,7 +26,11 @@ class Advance(Step, frozen=True, tag="advance"):
 
     @property
     def identity(self) -> tuple[str, ...]:
-        return (self.commit.frozen, self.commit.repinned_by or "")
+        return self.commit.identity
+
+    @property
+    def irreversible(self) -> bool:
+        return True
 
     async def observe(self, ports: Ports, results: Results) -> Observation:
         repository, sha = self.repository, self.commit.sha(results)
@@ -37,15 +40,23 @@ class Advance(Step, frozen=True, tag="advance"):
         # Before the re-pin only the frozen commit is known; main must be behind it all the same.
         target = sha or self.commit.frozen
         match await ports.repositories.relation(repository, main, target):
-            case Relation.EQUAL | Relation.AHEAD:
+            case Relation.EQUAL:
                 return Already({"sha": target}) if sha else NotYet("goes to the re-pinned commit")
+            case Relation.AHEAD if results.get(self.id, {}).get("sha") == target:
+                return Already({"sha": target, "main": main})  # ours, and somebody built on it since
+            case Relation.AHEAD:
+                raise Refused(
+                    f"{repository.main_branch} of {repository.name} already contains {short(target)} and more",
+                    f"it is at {short(main)}: what was frozen is older",
+                    f"merge {repository.main_branch} into {repository.release_branch}, then release prepare",
+                )
             case Relation.BEHIND:
                 return NotYet(f"from {short(main)}")
             case Relation.DIVERGED:
                 raise Refused(
                     f"{repository.main_branch} of {repository.name} has diverged",
                     f"{short(main)} is not contained in {short(target)}",
-                    f"merge {repository.main_branch} into {repository.release_branch}, then release freeze",
+                    f"merge {repository.main_branch} into {repository.release_branch}, then release prepare",
                 )
             case Relation.UNKNOWN:
                 return CannotTell(f"{short(main)} or {short(target)} of {repository.name} could not be fetched")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+
 from core.errors import StepFailed
 from core.journal import Evidence
 from core.observations import Already, Facts, NotYet, Observation
+from core.permissions import ENGINE
 from core.ports import Needs, Ports
+from core.records import Transaction
 from core.registry import App, Argv, Package, Sha
+from core.tasks import TaskQuery
 from core.train.step import Commit, Results, Step
 from core.words import short
 
@@ -28,7 +33,7 @@ class Gate(Step, frozen=True, tag="gate"):
 
     @property
     def identity(self) -> tuple[str, ...]:
-        return (self.commit.frozen, self.commit.repinned_by or "", *self.argv)
+        return (*self.commit.identity, *self.argv)
 
     @property
     def source(self) -> tuple[Package | App, Sha]:
@@ -64,8 +69,20 @@ class Gate(Step, frozen=True, tag="gate"):
         )
         async with ports.fenced() as tx:
             await tx.add_evidence(verdict)
+            await self._write_checks(tx, verdict)
         if not verdict.green:
             why = f"{self.argv[0]} exited {ended.exit_code} on {short(sha)}"
-            next_ = "fix it, then release freeze; if it was chance, release resume"
+            next_ = "fix it, then release prepare; if it was chance, release resume"
             raise StepFailed(f"the gate of {self.repository.name} is red", why, next_)
         return {"sha": sha, "green_at": now.isoformat()}
+
+    async def _write_checks(self, tx: Transaction, verdict: Evidence) -> None:
+        """A line for every task that is in this commit: who came aboard after the run was confirmed is not (L53)."""
+        text = f"[gate] {shlex.join(self.argv)}: {'green' if verdict.green else 'red'} on {short(verdict.commit)}"
+        for run in await tx.unfinished_runs():
+            riders = TaskQuery(repository=self.repository.name, release=run.release, limit=None)
+            for task in await tx.tasks(riders):
+                if (await tx.moves(task.slug))[-1].at <= run.confirmed_at:
+                    await tx.add_check(
+                        task.slug, text, commit=verdict.commit, at=verdict.at, by=ENGINE.name, machine=True
+                    )

@@ -1,4 +1,4 @@
-"""A task's command on the production app, after all apps are live (spec 7)."""
+"""A task's command on the app, after all apps are on QA or in production (spec 7)."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ import shlex
 
 from core.errors import LeaseLost, NeedsOperator, Refused, Trouble
 from core.observations import Blind, Facts, Observation
-from core.ports import Needs, Ports, Strategy
-from core.registry import App, Argv, Target
-from core.train.step import Results, Step
+from core.permissions import ENGINE
+from core.ports import Needs, Ports
+from core.registry import Argv, Place
+from core.train.on_target import OnTarget
+from core.train.step import Results
 
 
-class PostDeploy(Step, frozen=True, tag="post-deploy"):
+class PostDeploy(OnTarget, frozen=True, tag="post-deploy"):
     """One task's command, split already."""
 
-    irreversible = True
     task: str
-    app: App
     command: Argv
 
     @property
     def id(self) -> str:
-        return f"post-deploy:{self.task}"
+        return f"{'qa-' if self.place is Place.QA else ''}post-deploy:{self.task}"
 
     @property
     def title(self) -> str:
-        return f"post-deploy of {self.task} on {self.app.name}"
+        return f"post-deploy of {self.task} on {self._where}"
 
     @property
     def identity(self) -> tuple[str, ...]:
-        return (self.app.name, *self.command)
+        # In production it runs once in a release; on QA once for every commit, which is what it proves something of.
+        commit = self.commit.identity if self.place is Place.QA else ()
+        return (self.app.name, *self.command, *commit)
 
-    @property
-    def target(self) -> Target:
-        """Production."""
-        assert self.app.prod_deploy
-        return self.app.prod_deploy
+    def check(self, outcome: str) -> str:
+        """The line for the task's checks run (spec 7.3)."""
+        return f"[post-deploy] {shlex.join(self.command)} on {self._where}: {outcome}"
 
     def needs(self, ports: Ports) -> Needs:
-        needs = self._strategy(ports).needs(self.app, self.target)
+        needs = self.strategy(ports).needs(self.app, self.target)
         return Needs(credentials=needs.credentials, tools=needs.tools)
 
     def commands(self, ports: Ports, results: Results) -> tuple[Argv, ...]:
-        argv = self._strategy(ports).run_argv(self.app, self.target, self.command)
+        argv = self.strategy(ports).run_argv(self.app, self.target, self.command)
         return (argv,) if argv else ()
 
     async def observe(self, ports: Ports, results: Results) -> Observation:
@@ -56,22 +56,25 @@ class PostDeploy(Step, frozen=True, tag="post-deploy"):
 
     async def perform(self, ports: Ports, results: Results) -> Facts:
         try:
-            facts = await self._strategy(ports).run(self.app, self.target, self.command, log=ports.log)
+            facts = await self.strategy(ports).run(
+                self.app, self.target, self.command, self.commit.required(results), log=ports.log
+            )
         except NeedsOperator:
-            await self._write_check(ports, "nobody can tell how it ended")
+            await self._write_check(ports, results, "nobody can tell how it ended")
             raise
         except Trouble as trouble:
-            await self._write_check(ports, f"failed: {trouble.reasons[0].what}")
+            await self._write_check(ports, results, f"failed: {trouble.reasons[0].what}")
             raise
-        await self._write_check(ports, "ok")
+        await self._write_check(ports, results, "ok")
         return facts
 
-    async def _write_check(self, ports: Ports, outcome: str) -> None:
+    async def _write_check(self, ports: Ports, results: Results, outcome: str) -> None:
         """The outcome stands in the task's checks before anything else happens (spec 7.3)."""
-        text = f"[post-deploy] {shlex.join(self.command)} on {self.app.name}: {outcome}"
+        text = self.check(outcome)
         try:
             async with ports.fenced() as tx:
-                await tx.add_check(self.task, text, commit=None, at=ports.clock.now(), by="engine")
+                commit, now = self.commit.sha(results), ports.clock.now()
+                await tx.add_check(self.task, text, commit=commit, at=now, by=ENGINE.name, machine=True)
         except LeaseLost:
             raise
         except Trouble as trouble:
@@ -79,5 +82,6 @@ class PostDeploy(Step, frozen=True, tag="post-deploy"):
             next_ = "release resume --answer happened, or --answer again to run it again"
             raise NeedsOperator(text, f"this could not be written down: {trouble.reasons[0]}", next_) from trouble
 
-    def _strategy(self, ports: Ports) -> Strategy:
-        return ports.strategies[self.target.strategy]
+    @property
+    def _where(self) -> str:
+        return self.app.name + (" (QA)" if self.place is Place.QA else "")

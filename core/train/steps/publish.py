@@ -15,7 +15,6 @@ from core.train.step import Results, Step
 class Publish(Step, frozen=True, tag="publish"):
     """One version of one package."""
 
-    irreversible = True
     package: Package
     version: str
     frozen: Sha
@@ -32,6 +31,10 @@ class Publish(Step, frozen=True, tag="publish"):
     @property
     def identity(self) -> tuple[str, ...]:
         return (self.version, *(artefact.sha256 for artefact in self.artefacts))
+
+    @property
+    def irreversible(self) -> bool:
+        return True
 
     def needs(self, ports: Ports) -> Needs:
         ecosystem = ports.ecosystems[self.package.ecosystem]
@@ -54,7 +57,7 @@ class Publish(Step, frozen=True, tag="publish"):
             raise Refused(
                 f"{self.package.name} {self.version} was yanked or taken",
                 f"it is not listed, and yet origin has the tag {tag}",
-                "bump the version, then release freeze",
+                "bump the version, then release prepare",
             )
         return NotYet("not published")
 
@@ -89,7 +92,7 @@ class Publish(Step, frozen=True, tag="publish"):
             raise Refused(
                 f"{self.package.name} {self.version} was yanked",
                 "the registry lists it as yanked; installers will not take it",
-                "bump the version, then release freeze",
+                "bump the version, then release prepare",
             )
         ours = {artefact.filename: artefact.sha256 for artefact in self.artefacts}
         other = sorted(name for name, sha in listing.files.items() if ours.get(name, sha) != sha)
@@ -98,7 +101,7 @@ class Publish(Step, frozen=True, tag="publish"):
             raise Refused(
                 f"{self.package.name} {self.version} is taken by other bytes",
                 f"the registry has {', '.join(other or sorted(listing.files))} with another content than frozen{owner}",
-                "bump the version, then release freeze; do not ship what QA did not see",
+                "bump the version, then release prepare; do not ship what QA did not see",
             )
 
     async def _wait_until_installable(self, ports: Ports) -> None:

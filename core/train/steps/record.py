@@ -43,12 +43,12 @@ class Record(Step, frozen=True, tag="record"):
             raise StepFailed("the record stays as it is", f"no evidence of {', '.join(missing)}", "release resume")
         now = ports.clock.now()
         async with ports.fenced() as tx:
-            release, ship = await tx.release(self.release), await tx.latest_ship(self.release)
+            release, ship = await tx.release(self.release), await tx.latest_run(self.release)
             assert release and ship
             members = [task for slug in release.members if (task := await tx.task(slug))]
             for task in members:
                 since = (await tx.moves(task.slug))[-1].at
-                changed, row = move(task, Stage.SHIPPED, ENGINE, now, since, by_train=TrainMove.RECORD)
+                changed, row = move(task, Stage.SHIPPED, ENGINE, now, since, by=TrainMove.RECORD)
                 await tx.update_task(task, changed)
                 await tx.append_move(row)
             shipped = close(release, ReleaseState.SHIPPED, now)

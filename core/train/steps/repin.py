@@ -1,4 +1,6 @@
-"""Re-pin a consumer from branch references to the published versions, and prove it by its lock (spec 6.5)."""
+"""Re-pin a consumer from branch references to what is exact, and prove it by its lock: to the published versions for
+production (spec 6.5), before that to the commits that ride, so that QA runs them (spec 5.4).
+"""
 
 from __future__ import annotations
 
@@ -8,30 +10,41 @@ from pathlib import Path
 
 from core.errors import Refused, StepFailed, Unreachable
 from core.observations import Already, Facts, NotYet, Observation
-from core.ports import Ecosystem, Needs, Pin, Ports
-from core.registry import App, Argv, Sha
+from core.ports import Ecosystem, Needs, Pin, Ports, Relation
+from core.registry import App, Argv, Place, Sha
+from core.train.branch import pin_message
 from core.train.step import Results, Step, drift
 
 
 class Repin(Step, frozen=True, tag="repin"):
-    """One consumer, all its dependencies at once; `pins` are sorted."""
+    """One consumer, all its dependencies at once; `pins` are sorted.
 
-    irreversible = True
+    `frozen`: where the release branch is. For QA, `work`: the commit whose manifest and lock are pinned; what is above
+    it are pins that an earlier prepare had made.
+    """
+
     app: App
     frozen: Sha
     pins: tuple[Pin, ...]
+    place: Place = Place.PRODUCTION
+    work: Sha | None = None
 
     @property
     def id(self) -> str:
-        return f"repin:{self.app.name}"
+        return f"{'qa-' if self.place is Place.QA else ''}repin:{self.app.name}"
 
     @property
     def title(self) -> str:
-        return f"re-pin {self.app.name} to {', '.join(f'{pin.package} {pin.version}' for pin in self.pins)}"
+        to = ", ".join(f"{pin.package} {pin.exact_in_words}" for pin in self.pins)
+        return f"re-pin {self.app.name} to {to}" + (" for QA" if self.place is Place.QA else "")
 
     @property
     def identity(self) -> tuple[str, ...]:
-        return (self.frozen, *(f"{pin.distribution}=={pin.version}" for pin in self.pins))
+        return (self.work or self.frozen, *(f"{pin.distribution}=={pin.exact}" for pin in self.pins))
+
+    @property
+    def irreversible(self) -> bool:
+        return self.place is Place.PRODUCTION
 
     def needs(self, ports: Ports) -> Needs:
         return Needs(tools=tuple({tool: None for pin in self.pins for tool in ports.ecosystems[pin.ecosystem].tools}))
@@ -40,20 +53,25 @@ class Repin(Step, frozen=True, tag="repin"):
         return tuple(argv for ecosystem, pins in self._by_ecosystem(ports) for argv in ecosystem.lock_commands(pins))
 
     async def observe(self, ports: Ports, results: Results) -> Observation:
+        if self.place is Place.QA and f"merge:{self.app.name}" not in results:
+            return NotYet("pins what the merges come to")
         head = await ports.repositories.branch_head(self.app, self.app.release_branch)
+        if head and await self._is_ours(ports, head):
+            return Already({"sha": head})
         if head == self.frozen:
             await self._refuse_downgrade(ports)
             return NotYet()
-        if head and await self._is_ours(ports, head):
-            return Already({"sha": head})
-        raise Refused(drift(self.app, head, self.frozen))
+        if pinned := await self._advanced(ports, results):
+            return Already({"sha": pinned})
+        since = "the merges" if self.place is Place.QA else "the freeze"
+        raise Refused(drift(self.app, head, self.frozen, since))
 
     async def perform(self, ports: Ports, results: Results) -> Facts:
         files: dict[str, bytes] = {}
-        async with ports.repositories.checkout(self.app, self.frozen) as tree:
+        async with ports.repositories.checkout(self.app, self._work) as tree:
             for ecosystem, pins in self._by_ecosystem(ports):
                 files |= await self._pinned_files(ports, ecosystem, pins, tree)
-        message = f"Pin {', '.join(f'{pin.distribution} {pin.version}' for pin in self.pins)}"
+        message = pin_message(self.pins)
         sha = await ports.repositories.derive(self.app, self.frozen, files, message)
         await ports.repositories.push(self.app, sha, self.app.release_branch, expected=self.frozen)
         return {"sha": sha}
@@ -67,7 +85,7 @@ class Repin(Step, frozen=True, tag="repin"):
         for remaining in reversed(range(ports.waits.lock_tries)):
             try:
                 await ecosystem.refresh_lock(tree, pins, log=ports.log)
-                self._require_locked(ecosystem, lock.read_bytes(), pins)
+                self._require_locked(_locked(ecosystem, lock.read_bytes()), pins)
                 return {ecosystem.manifest: manifest.read_bytes(), ecosystem.lock: lock.read_bytes()}
             except (StepFailed, Unreachable):
                 if not remaining:
@@ -75,13 +93,11 @@ class Repin(Step, frozen=True, tag="repin"):
             await ports.clock.sleep(ports.waits.backoff_seconds * 2 ** (ports.waits.lock_tries - 1 - remaining))
         raise AssertionError("lock_tries is at least 1")
 
-    def _require_locked(self, ecosystem: Ecosystem, lock: bytes, pins: list[Pin]) -> None:
-        locked = ecosystem.locked_versions(lock)
-        wrong = [pin for pin in pins if locked.get(pin.distribution) != pin.version]
+    def _require_locked(self, locked: Mapping[str, str], pins: list[Pin]) -> None:
+        wrong = [pin for pin in pins if locked.get(pin.distribution) != pin.exact]
         if wrong:
-            have = ", ".join(
-                f"{pin.distribution} {locked.get(pin.distribution, 'not from the registry')}" for pin in wrong
-            )
+            where = "git" if self.place is Place.QA else "the registry"
+            have = ", ".join(f"{pin.distribution} {locked.get(pin.distribution, f'not from {where}')}" for pin in wrong)
             raise StepFailed(
                 f"the lock of {self.app.name} did not move",
                 f"it has {have}",
@@ -89,22 +105,32 @@ class Repin(Step, frozen=True, tag="repin"):
             )
 
     async def _is_ours(self, ports: Ports, head: Sha) -> bool:
-        """Recognise our own commit (L17): child of the frozen one, only manifest and lock, content equal to ours."""
+        """Recognise our own commit (L17): child of the frozen one, only manifest and lock, content equal to ours.
+
+        Or the frozen one itself, where nothing is left to pin.
+        """
         repositories = ports.repositories
-        if await repositories.parents(self.app, head) != (self.frozen,):
+        if head != self.frozen and await repositories.parents(self.app, head) != (self.frozen,):
             return False
         allowed: set[str] = set()
         for ecosystem, pins in self._by_ecosystem(ports):
             allowed |= {ecosystem.manifest, ecosystem.lock}
-            before = await repositories.read(self.app, self.frozen, ecosystem.manifest)
+            before = await repositories.read(self.app, self._work, ecosystem.manifest)
             after = await repositories.read(self.app, head, ecosystem.manifest)
             lock = await repositories.read(self.app, head, ecosystem.lock)
             if before is None or lock is None or after != ecosystem.repinned(before, pins):
                 return False
-            locked = ecosystem.locked_versions(lock)
-            if any(locked.get(pin.distribution) != pin.version for pin in pins):
+            locked = _locked(ecosystem, lock)
+            if any(locked.get(pin.distribution) != pin.exact for pin in pins):
                 return False
-        return await repositories.changed_paths(self.app, self.frozen, head) <= allowed
+        return await repositories.changed_paths(self.app, self._work, head) <= allowed
+
+    async def _advanced(self, ports: Ports, results: Results) -> Sha | None:
+        """The commit that an earlier attempt made, once main contains it: then the release branch may move on."""
+        pinned = Sha(str(results.get(self.id, {}).get("sha", "")))
+        main = await ports.repositories.branch_head(self.app, self.app.main_branch) if pinned else None
+        relation = await ports.repositories.relation(self.app, main, pinned) if main else Relation.UNKNOWN
+        return pinned if relation in (Relation.EQUAL, Relation.AHEAD) else None
 
     async def _refuse_downgrade(self, ports: Ports) -> None:
         """A dependency never moves backwards (L15)."""
@@ -112,15 +138,24 @@ class Repin(Step, frozen=True, tag="repin"):
             paths = ecosystem.dependency_files(None)
             files = {path: await ports.repositories.read(self.app, self.frozen, path) for path in paths}
             locked = {one.name: one.locked for one in ecosystem.dependencies(files)}
-            for pin in pins:
+            for pin in (pin for pin in pins if not pin.commit):
                 have = locked.get(pin.distribution)
                 if have and ecosystem.is_newer(have, than=pin.version):
                     raise Refused(
                         f"{self.app.name} would go back to {pin.package} {pin.version}",
                         f"its lock has {have} already",
-                        f"bump {pin.package} above {have}, then release freeze",
+                        f"bump {pin.package} above {have}, then release prepare",
                     )
+
+    @property
+    def _work(self) -> Sha:
+        return self.work or self.frozen
 
     def _by_ecosystem(self, ports: Ports) -> list[tuple[Ecosystem, list[Pin]]]:
         ordered = sorted(self.pins, key=lambda pin: (pin.ecosystem, pin.distribution))
         return [(ports.ecosystems[name], list(pins)) for name, pins in groupby(ordered, key=lambda pin: pin.ecosystem)]
+
+
+def _locked(ecosystem: Ecosystem, lock: bytes) -> Mapping[str, str]:
+    """Distribution → its version when it comes from the registry, its commit when it comes from git."""
+    return {**ecosystem.locked_versions(lock), **ecosystem.locked_commits(lock)}

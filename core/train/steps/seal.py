@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 
-from core.errors import Trouble
+from core.errors import Trouble, Unreachable
 from core.journal import SealRecord, SealStatus
 from core.observations import Facts, NotYet, Observation
 from core.ports import Ports
 from core.registry import App
 from core.train.step import Commit, Results, Step
+from core.unforeseen import or_trouble
+
+_LIMIT = 10  # times `seal_seconds`, which passes between the two looks that a check may take
 
 
 class Seal(Step, frozen=True, tag="seal"):
@@ -37,9 +42,11 @@ class Seal(Step, frozen=True, tag="seal"):
 
     async def perform(self, ports: Ports, results: Results) -> Facts:
         try:
-            seal = msgspec.structs.replace(await ports.smoke.check(self.app), release=self.release)
-        except Exception as error:  # a checker that breaks is no verdict on the site, and the record must say so
-            why = f"not sealed: {type(error).__name__}: {error}"
+            checked = await or_trouble(f"the check of {self.app.name}", self._checked(ports))
+            seal = msgspec.structs.replace(checked, release=self.release)
+        except Trouble as trouble:  # no verdict on the site, and the record must say so
+            [first, *_] = trouble.reasons
+            why = ": ".join(filter(None, ("not sealed", first.what, first.why)))
             now = ports.clock.now()
             seal = SealRecord(
                 app=self.app.name, status=SealStatus.UNSEALED, summary=why, checked_at=now, release=self.release
@@ -49,6 +56,14 @@ class Seal(Step, frozen=True, tag="seal"):
         async with ports.fenced() as tx:
             await tx.add_seal(seal)
         return {"status": seal.status, "summary": seal.summary, "rollback": "\n".join(seal.rollback)}
+
+    async def _checked(self, ports: Ports) -> SealRecord:
+        limit = _LIMIT * ports.waits.seal_seconds
+        try:
+            async with asyncio.timeout(limit):
+                return await ports.smoke.check(self.app)
+        except TimeoutError as error:
+            raise Unreachable(f"the check of {self.app.name} came to no end", f"cut off after {limit:g} s") from error
 
     async def _rollback(self, ports: Ports, results: Results) -> tuple[str, ...]:
         """Advice that is true now (L47); none is better than wrong."""

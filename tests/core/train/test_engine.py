@@ -13,12 +13,13 @@ from adapters.database.leases import LeaseTimes
 from adapters.database.records import Database
 from core.errors import LeaseLost, Refused, StepFailed, Unreachable
 from core.events import EventKind
-from core.journal import ShipState
+from core.journal import RunState
 from core.registry import App, Package
 from core.train.progress import StepState
 from tests.world.toy import Kill, World
 from tests.world.toy_record import database_in
 from tests.world.toy_train import RELEASE, TARGET, Station, draft, lay_out, registry_of
+from tests.world.waiting import until
 
 NEVER = LeaseTimes(beat=1000, stop=1000, takeover=1000)
 AT_ONCE = LeaseTimes(takeover=0)
@@ -43,12 +44,10 @@ async def test_a_record_that_cannot_be_read_for_a_moment_cuts_off_no_deploy(asse
 
     async def while_it_deploys() -> None:
         world.failing["read"] = Unreachable("the database does not answer")
-        async with asyncio.timeout(5):
-            while "read" in world.failing:
-                await asyncio.sleep(0.01)
+        await until(lambda: "read" not in world.failing)
 
     world.meanwhile["deploy hub"] = while_it_deploys
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
     assert [what for what in world.ledger if what[:2] == ("deploy", "hub")] == [("deploy", "hub", world.running["hub"])]
 
 
@@ -65,13 +64,13 @@ async def test_a_failure_before_a_power_cut_is_still_a_failure_after_it(assemble
     with pytest.raises(Kill):
         await assembled.shipped()
     world.power = lambda point: True
-    assert (await assembled.progress()).state is ShipState.RUNNING
+    assert (await assembled.progress()).state is RunState.RUNNING
     await assembled.dispatcher.tick()
     progress = await assembled.progress()
-    assert progress.state is ShipState.STOPPED
+    assert progress.state is RunState.STOPPED
     assert [reason.what for reason in progress.reasons] == ["rake exited with 3"]
     assert [what for what in world.ledger if what[0] == "run"] == [("run", "hub", "rake", "seed seats")]
-    assert (await assembled.resumed()).state is ShipState.FINISHED
+    assert (await assembled.resumed()).state is RunState.FINISHED
 
 
 async def test_a_look_that_breaks_in_an_unforeseen_way_stops_the_ship_and_says_so(assembled: Station) -> None:
@@ -79,16 +78,16 @@ async def test_a_look_that_breaks_in_an_unforeseen_way_stops_the_ship_and_says_s
     ship = await assembled.confirmed()
     assembled.world.fail("git turf", *[OSError("too many open files")] * assembled.ports.waits.look_tries)
     stopped = await assembled.dispatcher.drive(ship)
-    assert stopped.state is ShipState.STOPPED
+    assert stopped.state is RunState.STOPPED
     assert "OSError: too many open files" in str(stopped.reasons[0])
     assert [step.id for step in (await assembled.progress()).of(StepState.FAILED)] == ["repin:turf"]
-    assert (await assembled.resumed()).state is ShipState.FINISHED
+    assert (await assembled.resumed()).state is RunState.FINISHED
 
 
 async def test_a_look_that_breaks_once_is_only_asked_again(assembled: Station) -> None:
     ship = await assembled.confirmed()
     assembled.world.fail("git turf", OSError("too many open files"))
-    assert (await assembled.dispatcher.drive(ship)).state is ShipState.FINISHED
+    assert (await assembled.dispatcher.drive(ship)).state is RunState.FINISHED
 
 
 # ── side by side, and one after the other ──────────────────────────────────────────────────────────────────────────
@@ -98,7 +97,7 @@ async def test_gates_run_side_by_side(assembled: Station) -> None:
     docs_runs = asyncio.Event()
     assembled.world.meanwhile |= {"gate hub": docs_runs.wait, "gate docs": docs_runs.set}
     async with asyncio.timeout(5):
-        assert (await assembled.shipped()).state is ShipState.FINISHED
+        assert (await assembled.shipped()).state is RunState.FINISHED
 
 
 async def test_satellites_go_one_at_a_time(station: Station, folder: Path, database: Database) -> None:
@@ -107,7 +106,7 @@ async def test_satellites_go_one_at_a_time(station: Station, folder: Path, datab
     lay_out(station.world, apps, {name: {"app.rb": name.encode()} for name in names})
     fleet = Station(station.world, database, folder, apps)
     await fleet.prepared(draft("all", *names))
-    assert (await fleet.shipped()).state is ShipState.FINISHED
+    assert (await fleet.shipped()).state is RunState.FINISHED
     begun = [event.step for event in await fleet.conductor.events(RELEASE, 0) if event.kind is EventKind.STEP_STARTED]
     assert begun[: len(names) * 2] == [step for name in names for step in (f"advance:{name}", f"deploy:{name}")]
 
@@ -117,17 +116,19 @@ async def test_every_step_is_told_in_order_with_its_outcome(station: Station) ->
     world.refs["turf", "release"] = world.commit({"app.rb": b"new"}, world.refs["turf", "main"])
     await station.prepared(draft("odds", "turf"))
     world.fail("deploy turf", StepFailed("script/deploy exited with 1", "log ends here", "look"))
-    assert (await station.shipped()).state is ShipState.STOPPED
-    assert (await station.resumed()).state is ShipState.FINISHED
-    events = [event for event in await station.conductor.events(RELEASE, 0) if event.step or "ship" in event.kind]
+    assert (await station.shipped()).state is RunState.STOPPED
+    assert (await station.resumed()).state is RunState.FINISHED
+    events = [
+        event for event in await station.conductor.events(RELEASE, 0) if event.step or event.kind.startswith("run")
+    ]
     assert [(str(event.kind), event.step, event.facts.get("attempt")) for event in events] == [
-        ("ship confirmed", "", None),
+        ("run confirmed", "", None),
         ("step started", "advance:turf", 1),
         ("step done", "advance:turf", 1),
         ("step started", "deploy:turf", 1),
         ("step failed", "deploy:turf", 1),
-        ("ship stopped", "", 1),
-        ("ship resumed", "", 2),
+        ("run stopped", "", 1),
+        ("run resumed", "", 2),
         ("step adopted", "advance:turf", 2),
         ("step started", "deploy:turf", 2),
         ("step done", "deploy:turf", 2),
@@ -135,7 +136,7 @@ async def test_every_step_is_told_in_order_with_its_outcome(station: Station) ->
         ("step done", "seal:turf", 2),
         ("step started", "record:r1", 2),
         ("step done", "record:r1", 2),
-        ("ship finished", "", 2),
+        ("run finished", "", 2),
     ]
     assert events[4].facts["reasons"] == ["script/deploy exited with 1 — log ends here — look"]
 
@@ -161,8 +162,8 @@ async def test_a_train_of_forty_repositories_ships(station: Station, folder: Pat
     forty = Station(station.world, database, folder, everything)
     await forty.prepared(draft("all", *files))
     station.world.fail("deploy a20", StepFailed("a20 exited with 1"))
-    assert (await forty.shipped()).state is ShipState.STOPPED
-    assert (await forty.resumed()).state is ShipState.FINISHED
+    assert (await forty.shipped()).state is RunState.STOPPED
+    assert (await forty.resumed()).state is RunState.FINISHED
     assert_each_effect_once(station.world)
     assert sum(what[0] == "publish" for what in station.world.ledger) == 10
     assert sum(what[0] == "deploy" for what in station.world.ledger) == 20
@@ -180,7 +181,7 @@ async def test_two_processes_drive_one_train_once(assembled: Station, neighbour:
     [refused] = [one for one in both if isinstance(one, Refused)]
     assert refused.reasons[0].what == "the test holds the train"
     assert refused.reasons[0].why.startswith("since 20")
-    assert (await assembled.progress()).state is ShipState.FINISHED
+    assert (await assembled.progress()).state is RunState.FINISHED
     assert_each_effect_once(assembled.world)
 
 
@@ -206,5 +207,5 @@ async def test_a_stale_process_that_wakes_up_after_a_takeover_changes_nothing_mo
         await stale.dispatcher.drive(ship)
     await database.close()
     assert left == [await the_world()]
-    assert (await heir.progress()).state is ShipState.FINISHED
+    assert (await heir.progress()).state is RunState.FINISHED
     assert_each_effect_once(world)

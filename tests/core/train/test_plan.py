@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.journal import ShipState
+from core.journal import RunState
 from core.registry import App, Package, Registry, Sha, Target
 from core.releases import Artefact, Frozen, Release, ReleaseState
 from core.tasks import Task
@@ -117,7 +117,7 @@ async def test_a_train_is_planned_shown_and_shipped(train: str, station: Station
     assert dry.plan
     assert shape(dry.plan) == expected
     assert (await station.conductor.offer(OLIVE, RELEASE)).proposal.digest == dry.digest
-    assert (await station.shipped()).state is ShipState.FINISHED
+    assert (await station.shipped()).state is RunState.FINISHED
     assert station.world.impossible == []
     assert {step.id for step in (await station.progress()).steps} == {step.id for step in dry.plan.steps}
 

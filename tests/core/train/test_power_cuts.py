@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.board import existing_task
 from core.conductor import Answer
+from core.conversation import RemarkKind
 from core.errors import Trouble
-from core.journal import ShipState
+from core.journal import Run, RunKind, RunState
 from core.observations import NotYet, Observation
 from core.releases import ReleaseState
 from core.tasks import Stage, Task
@@ -24,9 +26,19 @@ from core.train.progress import StepState
 from core.train.steps import AnyStep
 from tests.world.toy import Kill, World
 from tests.world.toy_record import FAST, database_in, record_in
-from tests.world.toy_train import FILES, RELEASE, WHOLE_TRAIN, Station, draft, lay_out
+from tests.world.toy_train import (
+    FILES,
+    OLIVE,
+    RELEASE,
+    WHOLE_TRAIN,
+    Station,
+    draft,
+    lay_out,
+    lay_out_branches,
+    registry_with_qa,
+)
 
-EXAMPLES_OF_EACH_TRAIN = 100
+EXAMPLES_OF_EACH_TRAIN, EXAMPLES_BY_QA = 100, 30
 LIVES = 12
 """More than enough for a train that is left alone."""
 
@@ -41,20 +53,29 @@ TRAINS: dict[str, tuple[tuple[Task, ...], Mapping[str, Mapping[str, bytes]]]] = 
 }
 
 
+BY_QA = "prepared and shipped"
+TRAINS[BY_QA] = ((*WHOLE_TRAIN, draft("clash", "docs")), FILES)
+
+
 class Series:
     """Lives of one process after another over one train; every series starts from the same record."""
 
     def __init__(self, folder: Path, runner: asyncio.Runner, train: str) -> None:
         self._folder, self._runner = folder, runner
         self._drafts, self._files = TRAINS[train]
-        self._confirmed = train != "apps only"  # there the power goes while it is offered and confirmed, too
+        self._by_qa = train == BY_QA  # the record begins with tasks that nobody merged yet
+        self._confirmed = train not in (
+            "apps only",
+            BY_QA,
+        )  # there the power goes while it is offered and confirmed, too
         self._database = database_in(folder)
-        self._before = World()
+        self._before = self._new_world()
         runner.run(self._prepare())
         self._record = shutil.copy(record_in(folder), folder / "before.db")
         self.effects: list[tuple[str, ...]] = []
         undisturbed = self._run([], frozenset())
-        self.touches, self.effects = len(undisturbed.points), sorted(undisturbed.ledger)
+        self.points, self.effects = undisturbed.points, sorted(undisturbed.ledger)
+        self.touches = len(self.points)
 
     def assert_all_is_well_after(self, cuts: list[int], *, blind: frozenset[str] = frozenset()) -> None:
         """Cut the power after so many touches, life after life, then let the train finish."""
@@ -68,48 +89,70 @@ class Series:
         shutil.copy(self._record, record_in(self._folder))
         return self._runner.run(self._ship_through(cuts, blind))
 
+    def _new_world(self) -> World:
+        world = World()
+        lay_out(world, files=self._files)
+        if self._by_qa:
+            lay_out_branches(world, WHOLE_TRAIN)
+            world.refs["docs", "feat/clash"] = world.commit({"readme": b"other words"}, world.refs["docs", "main"])
+        return world
+
+    def _station(self, world: World) -> Station:
+        return Station(world, self._database, self._folder, registry_with_qa() if self._by_qa else None)
+
     async def _prepare(self) -> None:
-        lay_out(self._before, files=self._files)
-        station = Station(self._before, self._database, self._folder)
-        await station.prepared(*self._drafts)
+        station = self._station(self._before)
+        if self._by_qa:
+            await station.conductor.open(OLIVE, RELEASE, await station.reviewed(*self._drafts))
+        else:
+            await station.prepared(*self._drafts)
         if self._confirmed:
             await station.confirmed()
         await self._database.close()
 
     async def _ship_through(self, cuts: list[int], blind: frozenset[str]) -> World:
-        world = World()
-        lay_out(world, files=self._files)
+        world = self._new_world()
         world.blind, world.kept, world.now = set(blind), self._before.kept, self._before.now
         for cut in cuts:
             with cut_off(world, cut):
                 await self._live_once(world)
         for _ in range(LIVES):
-            if await self._live_once(world) is ShipState.FINISHED:
+            run = await self._live_once(world)
+            if (run.kind, run.state) == (RunKind.SHIP, RunState.FINISHED):
                 break
         async with self._database.reading() as tx:
             release = await tx.release(RELEASE)
             assert release and release.state is ReleaseState.SHIPPED
-            assert {task.stage for task in await tx.tasks()} == {Stage.SHIPPED}
+            tasks = [await existing_task(tx, one.slug) for one in self._drafts]
+            assert {task.slug for task in tasks if task.stage is not Stage.SHIPPED} <= {"clash"}
+            seen = {one.repository: one.sha for one in release.frozen if one.repository in world.on_qa}
+            assert seen == world.on_qa, "what QA saw was frozen, and nothing else"
+            feedback = [one for one in await tx.remarks("clash") if one.kind is RemarkKind.QA_FEEDBACK]
+            assert len(feedback) == self._by_qa, "its builder was told once"
         await self._database.close()
         return world
 
-    async def _live_once(self, world: World) -> ShipState:
-        """One life of the process: confirm or resume what there is to, and drive it as far as it goes."""
-        station = Station(world, self._database, self._folder)
+    async def _live_once(self, world: World) -> Run:
+        """One life of the process: prepare, confirm or resume what there is to, and drive it as far as it goes."""
+        station = self._station(world)
         async with self._database.reading() as tx:
-            ship = await tx.latest_ship(RELEASE)
-        if ship is None:
-            return (await station.shipped()).state
-        if ship.state in (ShipState.STOPPED, ShipState.ASKING):
+            run, release = await tx.latest_run(RELEASE), await tx.release(RELEASE)
+        if run and run.state in (RunState.STOPPED, RunState.ASKING):
             question = next(iter((await station.progress()).of(StepState.UNKNOWN)), None)
-            return (await station.resumed(question and Answer(self._happened(world, question.id)))).state
-        return (await station.dispatcher.drive(ship.id)).state
+            return await station.resumed(question and Answer(self._happened(world, question.id)))
+        if run and (run.kind is RunKind.SHIP or run.state is RunState.RUNNING):
+            return await station.dispatcher.drive(run.id)
+        is_frozen = release and release.state is ReleaseState.ASSEMBLED
+        return await (station.shipped() if is_frozen else station.brought_to_qa())
 
     def _happened(self, world: World, step: str) -> bool:
         """What an operator finds who looks for themselves."""
         kind, _, subject = step.partition(":")
+        where = " on QA" if kind.startswith("qa-") else ""
         done = {what[:2] for what in world.ledger}
-        return ("deploy", subject) in done if kind == "deploy" else ("run", "hub") in done
+        return (
+            ("deploy", subject + where) in done if kind in ("deploy", "qa-deploy") else ("run", f"hub{where}") in done
+        )
 
 
 @contextmanager
@@ -145,11 +188,19 @@ def test_wherever_the_power_goes_every_effect_happens_once_and_in_order(empty_re
     with series_of(train, empty_record) as series:
 
         @given(cuts=st.lists(st.integers(0, series.touches), min_size=1, max_size=4), blind=st.booleans())
-        @settings(max_examples=EXAMPLES_OF_EACH_TRAIN, deadline=None)
+        @settings(max_examples=EXAMPLES_BY_QA if train == BY_QA else EXAMPLES_OF_EACH_TRAIN, deadline=None)
         def cut_and_finish(cuts: list[int], blind: bool) -> None:
             series.assert_all_is_well_after(cuts, blind=frozenset({"turf"} if blind else ()))
 
         cut_and_finish()
+
+
+def test_right_after_whatever_a_prepare_did_the_power_may_go(empty_record: Path) -> None:
+    """The instants at which something is there that no journal knows of."""
+    with series_of(BY_QA, empty_record) as series:
+        last = next(i for i, point in enumerate(series.points) if point.startswith("before ('publish'"))
+        for cut in (i for i, point in enumerate(series.points[:last]) if point.startswith("after (")):
+            series.assert_all_is_well_after([cut])
 
 
 def _assert_some_cut_is_noticed(empty_record: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.errors import StepFailed
-from core.journal import ShipState
+from core.journal import RunState
 from core.train.progress import Progress, StepState
 from tests.world.toy_train import Station
 
@@ -21,13 +21,13 @@ async def seen_at(station: Station, place: str, *, resume: bool = False) -> Prog
         seen.append(await station.progress())
 
     station.world.meanwhile[place] = look
-    assert (await (station.resumed() if resume else station.shipped())).state is ShipState.FINISHED
+    assert (await (station.resumed() if resume else station.shipped())).state is RunState.FINISHED
     return seen[0]
 
 
 async def test_a_ship_that_runs_shows_what_is_done_what_runs_and_what_waits(assembled: Station) -> None:
     seen = await seen_at(assembled, "deploy hub")
-    assert seen.state is ShipState.RUNNING
+    assert seen.state is RunState.RUNNING
     assert [step.id for step in seen.of(StepState.RUNNING)] == ["deploy:hub"]
     assert states(seen)["advance:hub"] is StepState.DONE
     assert states(seen)["advance:turf"] is StepState.WAITING
@@ -39,9 +39,9 @@ async def test_a_ship_that_runs_shows_what_is_done_what_runs_and_what_waits(asse
 
 async def test_what_failed_before_a_resume_waits_until_it_is_looked_at_again(assembled: Station) -> None:
     assembled.world.fail("deploy turf", StepFailed("turf exited with 1"))
-    assert (await assembled.shipped()).state is ShipState.STOPPED
+    assert (await assembled.shipped()).state is RunState.STOPPED
     seen = await seen_at(assembled, "platform hub", resume=True)
-    assert (seen.state, seen.attempt, seen.reasons) == (ShipState.RUNNING, 2, ())
+    assert (seen.state, seen.attempt, seen.reasons) == (RunState.RUNNING, 2, ())
     assert seen.of(StepState.FAILED) == ()
     assert states(seen)["deploy:turf"] is StepState.WAITING
     assert states(seen)["publish:money"] is StepState.ALREADY
@@ -50,7 +50,7 @@ async def test_what_failed_before_a_resume_waits_until_it_is_looked_at_again(ass
 
 
 async def test_a_finished_ship_has_nothing_left_to_say(assembled: Station) -> None:
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
     progress = await assembled.progress()
     assert {step.state for step in progress.steps} == {StepState.DONE}
     assert all(step.seconds is not None and step.seconds > 0 for step in progress.steps)

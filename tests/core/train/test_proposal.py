@@ -10,7 +10,7 @@ import pytest
 from adapters.database.records import Database
 from core.conductor import OFFER_LASTS, PlanChanged
 from core.errors import Refused, StepFailed
-from core.journal import ShipState
+from core.journal import RunState
 from core.permissions import Actor, Face
 from core.train.proposal import Outlook, Proposal
 from tests.world.toy_train import ADA, OLIVE, RELEASE, REX, WHOLE_TRAIN, Station, draft, registry_of
@@ -113,7 +113,7 @@ async def test_a_main_that_diverged_is_named_and_force_is_never_advised(assemble
     world.refs["docs", "main"] = world.commit({"hotfix": b""}, world.refs["docs", "main"])
     [problem] = (await proposed(assembled)).problems
     assert problem.what == "main of docs has diverged"
-    assert problem.next == "merge main into release, then release freeze"
+    assert problem.next == "merge main into release, then release prepare"
     assert "force" not in str(problem)
 
 
@@ -166,10 +166,31 @@ async def test_a_script_that_is_not_in_the_commit_that_ships_is_missed_before_an
 async def test_what_is_live_already_needs_nothing_here(assembled: Station) -> None:
     """Spec 6.9: on another machine the built files of a package that is out are nobody's business."""
     assembled.world.fail("deploy hub", StepFailed("hub does not serve"))
-    assert (await assembled.shipped()).state is ShipState.STOPPED
+    assert (await assembled.shipped()).state is RunState.STOPPED
     assembled.world.kept.clear()
     assert whats(await proposed(assembled)) == []
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
+
+
+async def test_what_breaks_in_an_unforeseen_way_is_one_reason_among_the_others(
+    assembled: Station, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A raw exception reached the face, and hid every other reason."""
+    world = assembled.world
+    world.failing["git docs"] = OSError("too many open files")
+    world.silent = {"git hub"}
+    problems = (await assembled.conductor.offer(OLIVE, RELEASE)).proposal.problems
+    assert [problem.what for problem in problems] == ["git hub does not answer", "advance main of docs broke off"]
+    assert problems[1].why == "OSError: too many open files"
+    number = problems[1].next.split()[-1]
+    assert number in caplog.text
+    assert "Traceback" in caplog.text
+
+
+async def test_a_freeze_that_breaks_in_an_unforeseen_way_says_so_in_words(assembled: Station) -> None:
+    assembled.world.failing["git docs"] = OSError("too many open files")
+    with pytest.raises(StepFailed, match="freeze docs broke off"):
+        await assembled.conductor.freeze(OLIVE, RELEASE)
 
 
 async def test_all_reasons_come_at_once(assembled: Station) -> None:
@@ -219,7 +240,7 @@ async def test_a_dry_run_changes_nothing_and_shows_the_plan_that_ship_then_accep
 async def test_the_plan_shows_the_exact_commands_and_what_will_be_skipped(assembled: Station) -> None:
     """L03: one argv is shown and run."""
     assembled.world.fail("deploy turf", StepFailed("turf exited with 1"))
-    assert (await assembled.shipped()).state is ShipState.STOPPED
+    assert (await assembled.shipped()).state is RunState.STOPPED
     proposal = await proposed(assembled)
     by_step = {preview.step: preview for preview in proposal.previews}
     assert by_step["publish:money"].commands == (("toy", "publish", "money-1.1.0.pkg"),)
@@ -270,7 +291,7 @@ async def test_an_offer_expires(assembled: Station) -> None:
     assembled.world.now += OFFER_LASTS + timedelta(seconds=1)
     with pytest.raises(Refused, match="the confirmation has expired"):
         await assembled.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "test")
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
 
 
 async def test_what_was_never_offered_cannot_be_confirmed(assembled: Station) -> None:

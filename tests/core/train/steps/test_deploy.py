@@ -6,7 +6,7 @@ import pytest
 
 from core.conductor import Answer
 from core.errors import NeedsOperator, Refused, StepFailed, Unreachable
-from core.journal import ShipState
+from core.journal import RunState
 from core.observations import Facts
 from core.train.progress import StepState
 from core.words import short
@@ -32,7 +32,7 @@ async def deployed(station: Station) -> dict[str, str | None]:
 
 
 async def test_every_app_is_shown_with_the_commit_that_it_runs(assembled: Station) -> None:
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
     running = assembled.world.running
     assert await deployed(assembled) == {"turf": running["turf"], "hub": running["hub"], "docs": None}
 
@@ -45,14 +45,14 @@ async def test_the_commit_is_still_known_after_a_power_cut_in_the_middle_of_the_
     assert cut.group_contains(Kill)
     world.power = lambda point: True
     await assembled.dispatcher.tick()
-    assert (await assembled.progress()).state is ShipState.FINISHED
+    assert (await assembled.progress()).state is RunState.FINISHED
     assert deploys(assembled) == ["hub", "turf"]
     assert (await deployed(assembled))["hub"] == world.running["hub"]
 
 
 async def test_the_commit_is_still_known_when_the_answer_to_the_deploy_got_lost(assembled: Station) -> None:
     assembled.world.failing["answer of deploy hub"] = LOST
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
     assert deploys(assembled) == ["hub", "turf"]
     assert (await deployed(assembled))["hub"] == assembled.world.running["hub"]
 
@@ -60,8 +60,8 @@ async def test_the_commit_is_still_known_when_the_answer_to_the_deploy_got_lost(
 async def test_the_commit_is_still_known_when_an_operator_had_to_look(assembled: Station) -> None:
     assembled.world.blind = {"turf"}
     assembled.world.failing["answer of deploy turf"] = NeedsOperator("turf was never heard of again")
-    assert (await assembled.shipped()).state is ShipState.ASKING
-    assert (await assembled.resumed(Answer(happened=True))).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.ASKING
+    assert (await assembled.resumed(Answer(happened=True))).state is RunState.FINISHED
     running = assembled.world.running["turf"]
     assert (await deployed(assembled))["turf"] == running
     assert f"turf {short(running)} (not verified)" in (await assembled.progress()).live
@@ -74,7 +74,7 @@ async def test_a_satellite_that_fails_beside_the_new_hub_is_reported_and_a_resum
     """Spec 6.8: what is live in order, what failed, what was not started, and that this may rest."""
     world = assembled.world
     world.fail("deploy turf", StepFailed("script/deploy of turf exited with 1", "it rolled itself back"))
-    assert (await assembled.shipped()).state is ShipState.STOPPED
+    assert (await assembled.shipped()).state is RunState.STOPPED
     progress = await assembled.progress()
     hub = short(world.running["hub"])
     live = [
@@ -93,7 +93,7 @@ async def test_a_satellite_that_fails_beside_the_new_hub_is_reported_and_a_resum
     not_started = ["advance:docs", "post-deploy:seats", "seal:hub", "seal:turf", "record:r1"]
     assert [step.id for step in progress.of(StepState.WAITING)] == not_started
     before = list(world.ledger)
-    assert (await assembled.resumed()).state is ShipState.FINISHED
+    assert (await assembled.resumed()).state is RunState.FINISHED
     assert world.ledger[: len(before)] == before
     assert [what[:2] for what in world.ledger[len(before) :]] == [("deploy", "turf"), ("push", "docs"), ("run", "hub")]
     assert not (await assembled.progress()).is_resting
@@ -101,7 +101,7 @@ async def test_a_satellite_that_fails_beside_the_new_hub_is_reported_and_a_resum
 
 async def test_a_hub_that_fails_holds_every_satellite_back(assembled: Station) -> None:
     assembled.world.fail("deploy hub", StepFailed("hub does not serve a74961a", "/up answers 503"))
-    assert (await assembled.shipped()).state is ShipState.STOPPED
+    assert (await assembled.shipped()).state is RunState.STOPPED
     assert deploys(assembled) == []
     progress = await assembled.progress()
     assert [step.id for step in progress.of(StepState.FAILED)] == ["deploy:hub"]
@@ -119,10 +119,10 @@ async def test_a_blind_deploy_that_was_cut_off_is_asked_about(assembled: Station
     world.power = lambda point: True
     await assembled.dispatcher.tick()
     progress = await assembled.progress()
-    assert progress.state is ShipState.ASKING
+    assert progress.state is RunState.ASKING
     assert [step.id for step in progress.of(StepState.UNKNOWN)] == ["deploy:turf"]
     assert "release resume --answer happened" in str(progress.reasons[0].next)
-    assert (await assembled.resumed(Answer(happened))).state is ShipState.FINISHED
+    assert (await assembled.resumed(Answer(happened))).state is RunState.FINISHED
     assert deploys(assembled) == ["hub", "turf"]
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from adapters.database.records import Database
 from core.errors import StepFailed
-from core.journal import ShipState
+from core.journal import RunState
 from core.registry import Argv, Sha
 from core.train.progress import StepState
-from tests.world.toy_train import RELEASE, Station, registry_of
+from tests.world.toy_train import OLIVE, RELEASE, Station, registry_of
 
 
 def runs(station: Station, name: str) -> int:
@@ -28,7 +28,7 @@ async def is_green(station: Station, name: str, commit: Sha, argv: Argv) -> bool
 async def test_the_gate_sees_the_commit_that_ships(assembled: Station) -> None:
     """L19, L37: production ran a lock that no gate had seen."""
     frozen = assembled.frozen("hub")
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
     assert await is_green(assembled, "hub", assembled.world.running["hub"], ("test", "hub")) is True
     assert await is_green(assembled, "hub", frozen, ("test", "hub")) is None
 
@@ -37,7 +37,7 @@ async def test_a_red_release_check_stops_before_the_first_publish(assembled: Sta
     """L16: validate every package first, then publish any."""
     assembled.world.red_gates = {"ledger"}
     ship = await assembled.shipped()
-    assert ship.state is ShipState.STOPPED
+    assert ship.state is RunState.STOPPED
     assert assembled.world.ledger == []
     assert ship.reasons[0].what == "the gate of ledger is red"
 
@@ -47,20 +47,20 @@ async def test_a_red_gate_stops_before_any_app_moves(assembled: Station, name: s
     world = assembled.world
     world.red_gates = {name}
     mains = {app: world.refs[app, "main"] for app in ("hub", "turf", "docs")}
-    assert (await assembled.shipped()).state is ShipState.STOPPED
+    assert (await assembled.shipped()).state is RunState.STOPPED
     assert {app: world.refs[app, "main"] for app in mains} == mains
     assert not [what for what in world.ledger if what[0] == "deploy"]
     progress = await assembled.progress()
     assert [step.id for step in progress.of(StepState.FAILED)] == [f"gate:{name}"]
     world.red_gates = set()
-    assert (await assembled.resumed()).state is ShipState.FINISHED
+    assert (await assembled.resumed()).state is RunState.FINISHED
     assert runs(assembled, name) == 2, "red was no verdict for ever"
 
 
 async def test_a_green_gate_of_ours_is_adopted_by_the_resume(assembled: Station) -> None:
     assembled.world.fail("deploy hub", StepFailed("hub does not serve"))
-    assert (await assembled.shipped()).state is ShipState.STOPPED
-    assert (await assembled.resumed()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.STOPPED
+    assert (await assembled.resumed()).state is RunState.FINISHED
     assert (runs(assembled, "hub"), runs(assembled, "docs"), runs(assembled, "ledger")) == (1, 1, 1)
     assert "gate:hub" in [step.id for step in (await assembled.progress()).of(StepState.ALREADY)]
 
@@ -68,12 +68,12 @@ async def test_a_green_gate_of_ours_is_adopted_by_the_resume(assembled: Station)
 async def test_a_green_of_another_command_or_commit_is_nobodys_evidence(assembled: Station, database: Database) -> None:
     """L53: the evidence was a tag that somebody typed."""
     assembled.world.fail("deploy hub", StepFailed("hub does not serve"))
-    assert (await assembled.shipped()).state is ShipState.STOPPED
+    assert (await assembled.shipped()).state is RunState.STOPPED
     reg = assembled.registry
     hub = msgspec.structs.replace(reg.apps["hub"], test_cmd=("test", "--all", "hub"))
     stricter = registry_of(list(reg.packages.values()), list({**reg.apps, "hub": hub}.values()))
     station = Station(assembled.world, database, assembled.ports.scratch, stricter)
-    assert (await station.shipped()).state is ShipState.FINISHED
+    assert (await station.shipped()).state is RunState.FINISHED
     assert runs(assembled, "hub") == 2
     assert await is_green(station, "hub", assembled.world.running["hub"], ("test", "--all", "hub")) is True
 
@@ -82,9 +82,32 @@ async def test_a_green_of_another_command_or_commit_is_nobodys_evidence(assemble
 async def test_a_gate_that_never_ended_is_no_verdict(assembled: Station, trouble: Exception) -> None:
     assembled.world.fail("gate hub", trouble)
     ship = await assembled.shipped()
-    assert ship.state is ShipState.STOPPED
+    assert ship.state is RunState.STOPPED
     assert str(trouble) in str(ship.reasons[0])
     release = (await assembled.conductor.status(RELEASE)).release
     assert release.is_active
     assert await is_green(assembled, "hub", assembled.world.refs["hub", "release"], ("test", "hub")) is None
-    assert (await assembled.resumed()).state is ShipState.FINISHED
+    assert (await assembled.resumed()).state is RunState.FINISHED
+
+
+async def test_what_a_gate_saw_stands_in_the_checks_of_the_tasks_in_that_commit(assembled: Station) -> None:
+    """L53: evidence was a tag that somebody typed."""
+    assembled.world.red_gates = {"docs"}
+    await assembled.shipped()
+    assembled.world.red_gates = set()
+    await assembled.resumed()
+    sha = assembled.frozen("docs")
+    lines = [check for check in (await assembled.board.show(OLIVE, "words")).checks if check.machine]
+    assert [(check.text, check.commit, check.by) for check in lines] == [
+        (f"[gate] test docs: {verdict} on {sha[:7]}", sha, "stationmaster") for verdict in ("red", "green")
+    ]
+    other = (await assembled.board.show(OLIVE, "pay")).checks
+    assert not [check for check in other if "test docs" in check.text]
+
+
+async def test_a_green_gate_that_is_adopted_is_not_written_down_twice(assembled: Station) -> None:
+    assembled.world.fail("deploy hub", StepFailed("hub does not serve"))
+    await assembled.shipped()
+    await assembled.resumed()
+    checks = [check.text for check in (await assembled.board.show(OLIVE, "words")).checks if check.machine]
+    assert len(checks) == 1

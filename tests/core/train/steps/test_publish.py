@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.errors import Refused, StepFailed, Unreachable
-from core.journal import ShipState
+from core.journal import RunState
 from core.train.progress import StepState
 from tests.world.toy_train import RELEASE, Station, draft
 
@@ -26,7 +26,7 @@ async def ids(station: Station, *states: StepState) -> list[str]:
 async def test_a_publish_whose_answer_got_lost_is_not_repeated(assembled: Station) -> None:
     """L11: a publish that failed may have worked."""
     assembled.world.fail("answer of publish money", SILENT)
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
     assert published(assembled) == ["money", "ledger"]
 
 
@@ -34,11 +34,11 @@ async def test_when_the_answer_got_lost_and_the_registry_went_silent_nobody_can_
     world = assembled.world
     world.fail("answer of publish money", SILENT)
     world.meanwhile["publish money"] = lambda: world.silent.add("registry")
-    assert (await assembled.shipped()).state is ShipState.ASKING
+    assert (await assembled.shipped()).state is RunState.ASKING
     assert await ids(assembled, StepState.UNKNOWN) == ["publish:money"]
-    assert (await assembled.resumed()).state is ShipState.ASKING, "it still does not answer"
+    assert (await assembled.resumed()).state is RunState.ASKING, "it still does not answer"
     world.silent.clear()
-    assert (await assembled.resumed()).state is ShipState.FINISHED
+    assert (await assembled.resumed()).state is RunState.FINISHED
     assert published(assembled) == ["money", "ledger"]
 
 
@@ -48,13 +48,13 @@ async def test_a_registry_that_went_silent_after_the_confirmation_stops_before_t
     """L11: cannot tell is never "not published"."""
     ship = await assembled.confirmed()
     assembled.world.silent = {"registry"}
-    assert (await assembled.dispatcher.drive(ship)).state is ShipState.STOPPED
+    assert (await assembled.dispatcher.drive(ship)).state is RunState.STOPPED
     assert assembled.world.ledger == []
     progress = await assembled.progress()
     assert progress.live == ()
     assert progress.reasons[0].what == "cannot tell whether to publish money 1.1.0"
     assembled.world.silent.clear()
-    assert (await assembled.resumed()).state is ShipState.FINISHED
+    assert (await assembled.resumed()).state is RunState.FINISHED
 
 
 @pytest.mark.parametrize("spent", ["taken", "yanked"])
@@ -70,19 +70,19 @@ async def test_a_number_that_was_spent_after_the_confirmation_is_a_hard_stop(ass
 
     world.meanwhile["publish ledger"] = spend
     ship = await assembled.shipped()
-    assert ship.state is ShipState.STOPPED
+    assert ship.state is RunState.STOPPED
     assert "ledger 2.0.0" in ship.reasons[0].what
     assert published(assembled) == ["money"]
     assert (await assembled.progress()).live == ("money 1.1.0",)
     assert set(CONSUMERS) <= set(await ids(assembled, StepState.WAITING))
-    assert (await assembled.resumed()).state is ShipState.STOPPED, "a resume cannot help"
+    assert (await assembled.resumed()).state is RunState.STOPPED, "a resume cannot help"
     assert published(assembled) == ["money"]
 
 
 async def test_consumers_wait_until_a_published_package_can_be_installed(assembled: Station) -> None:
     """L14: published, visible, and yet not installable for minutes."""
     assembled.world.meanwhile["answer of publish ledger"] = lambda: setattr(assembled.world, "propagation", 9)
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
     assert assembled.world.impossible == []
 
 
@@ -92,23 +92,23 @@ async def test_a_package_that_stays_uninstallable_stops_the_train_and_the_resume
     world = assembled.world
     world.meanwhile["answer of publish money"] = lambda: setattr(world, "propagation", 10_000)
     ship = await assembled.shipped()
-    assert ship.state is ShipState.STOPPED
+    assert ship.state is RunState.STOPPED
     assert ship.reasons[0].what == "money 1.1.0 is published but not installable"
     assert "ledger" not in published(assembled), "what needs it does not go out"
     world.propagation = 3
-    assert (await assembled.resumed()).state is ShipState.FINISHED
+    assert (await assembled.resumed()).state is RunState.FINISHED
     assert published(assembled) == ["money", "ledger"]
 
 
 async def test_an_index_that_is_silent_for_a_moment_proves_nothing(assembled: Station) -> None:
     world = assembled.world
     world.meanwhile["answer of publish money"] = lambda: world.fail("index", SILENT, SILENT)
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
 
 
 async def test_a_publish_that_fails_for_a_moment_is_tried_again(assembled: Station) -> None:
     assembled.world.fail("publish money", StepFailed("502 Bad Gateway"), SILENT)
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
     assert published(assembled) == ["money", "ledger"]
 
 
@@ -125,7 +125,7 @@ async def test_a_publish_that_is_refused_stops_the_train_and_says_what_is_live(
     assert (await assembled.progress()).live == live
     assert await ids(assembled, StepState.FAILED) == [f"publish:{package}"]
     assert set(CONSUMERS) <= set(await ids(assembled, StepState.WAITING))
-    assert (await assembled.resumed()).state is ShipState.FINISHED
+    assert (await assembled.resumed()).state is RunState.FINISHED
     assert published(assembled) == ["money", "ledger"]
 
 
@@ -141,12 +141,12 @@ async def test_packages_of_one_level_finish_side_by_side_when_one_of_them_fails(
         raise Refused("you may not publish ledger")
 
     world.meanwhile["publish ledger"] = refused
-    assert (await station.shipped()).state is ShipState.STOPPED
+    assert (await station.shipped()).state is RunState.STOPPED
     assert published(station) == ["money"]
     assert await ids(station, StepState.FAILED) == ["publish:ledger"]
     assert (await station.progress()).live == ("money 1.1.0",)
     assert "tag:money" in await ids(station, StepState.WAITING)
-    assert (await station.resumed()).state is ShipState.FINISHED
+    assert (await station.resumed()).state is RunState.FINISHED
     assert published(station) == ["money", "ledger"]
     assert ("money", "v1.1.0") in world.tags
 
@@ -154,7 +154,7 @@ async def test_packages_of_one_level_finish_side_by_side_when_one_of_them_fails(
 async def test_what_is_published_are_the_frozen_bytes(assembled: Station) -> None:
     """Spec 5.5."""
     frozen = {one.repository: one for one in (await assembled.conductor.status(RELEASE)).release.frozen}
-    assert (await assembled.shipped()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.FINISHED
     for name, version in (("money", "1.1.0"), ("ledger", "2.0.0")):
         [artefact] = frozen[name].artefacts
         assert assembled.world.published[name, version] == {artefact.filename: artefact.sha256}

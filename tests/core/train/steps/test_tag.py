@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.errors import StepFailed, Unreachable
-from core.journal import ShipState
+from core.journal import RunState
 from core.notes import decoded
 from core.train.progress import StepState
 from tests.world.toy_train import RELEASE, Station
@@ -27,7 +27,7 @@ async def test_a_tag_that_fails_is_a_warning_in_the_report_and_the_notes(assembl
         raise StepFailed("v1.1.0 of money was not taken", "tags are protected")
 
     world.meanwhile["tag money"] = refused
-    assert (await assembled.dispatcher.drive(ship)).state is ShipState.FINISHED
+    assert (await assembled.dispatcher.drive(ship)).state is RunState.FINISHED
     assert await warned(assembled) == ["tag:money"]
     release = await assembled.conductor.notes(RELEASE)
     [warning] = decoded(release.notes).warnings
@@ -39,7 +39,7 @@ async def test_a_tag_that_names_another_commit_is_left_where_it_is(assembled: St
     ship = await assembled.confirmed()
     elsewhere = world.refs["money", "main"]
     world.meanwhile["answer of publish money"] = lambda: world.tags.update({("money", "v1.1.0"): elsewhere})
-    assert (await assembled.dispatcher.drive(ship)).state is ShipState.FINISHED
+    assert (await assembled.dispatcher.drive(ship)).state is RunState.FINISHED
     assert await warned(assembled) == ["tag:money"]
     assert world.tags["money", "v1.1.0"] == elsewhere
 
@@ -48,7 +48,7 @@ async def test_a_tag_that_failed_is_pushed_by_the_next_attempt(assembled: Statio
     world = assembled.world
     world.fail("tag money", StepFailed("v1.1.0 of money was not taken"))
     world.fail("run hub", StepFailed("rake exited with 3"))
-    assert (await assembled.shipped()).state is ShipState.STOPPED
-    assert (await assembled.resumed()).state is ShipState.FINISHED
+    assert (await assembled.shipped()).state is RunState.STOPPED
+    assert (await assembled.resumed()).state is RunState.FINISHED
     assert await warned(assembled) == []
     assert world.tags["money", "v1.1.0"] == assembled.frozen("money")

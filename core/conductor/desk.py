@@ -1,0 +1,63 @@
+"""What every room of the conductor has: the registry, the outside, and how a release and its members are found."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from core.board import existing_task
+from core.errors import NotFound, Refused
+from core.events import Event, EventKind
+from core.journal import RunKind, RunState
+from core.observations import Value
+from core.permissions import Actor
+from core.ports import Ports
+from core.records import Transaction
+from core.registry import Registry
+from core.releases import Release
+from core.tasks import Task
+from core.words import nearest
+
+
+class Desk:
+    """The base of the rooms; does nothing by itself."""
+
+    def __init__(self, registry: Registry, ports: Ports) -> None:
+        self.registry, self._ports = registry, ports
+
+    async def _release(self, tx: Transaction, slug: str | None, *, any_state: bool = False) -> Release:
+        if slug is None:
+            found = await tx.active_release()
+            if found is None and any_state:
+                found = next(iter(await tx.releases(limit=1)), None)
+            if found is None:
+                raise Refused("no release is active", "there is nothing to act on", "release open NAME")
+            return found
+        found = await tx.release(slug)
+        if found is None:
+            guess = nearest(slug, [release.slug for release in await tx.releases(limit=None)])
+            next_ = f"did you mean {guess}?" if guess else "release status"
+            raise NotFound(f"unknown release {slug!r}", "no release has this name", next_)
+        return found
+
+    async def _resting(self, tx: Transaction, slug: str | None) -> Release:
+        """The release, when no run of it is on its way (spec 6.10)."""
+        release = await self._release(tx, slug)
+        run = await tx.latest_run(release.slug)
+        if run and run.state is RunState.RUNNING:
+            holder = await tx.lease_holder()
+            by = f"{holder.holder} holds the train since {holder.since:%H:%M:%S} UTC" if holder else "nobody drives it"
+            why = f"confirmed by {run.confirmed_by} at {run.confirmed_at:%H:%M:%S} UTC; {by}"
+            next_ = "release status" if holder else "release resume takes it over"
+            doing = "shipping" if run.kind is RunKind.SHIP else "being prepared"
+            raise Refused(f"{release.slug} is {doing} already", why, next_)
+        return release
+
+
+async def members(tx: Transaction, release: Release) -> list[Task]:
+    """The tasks that ride, in the order of attachment."""
+    return [await existing_task(tx, slug) for slug in release.members]
+
+
+def event_of(kind: EventKind, release: Release, actor: Actor, at: datetime, /, **facts: Value) -> Event:
+    """What `actor` did to `release`, to be appended."""
+    return Event(kind=kind, release=release.slug, at=at, actor=actor.name, facts=facts)

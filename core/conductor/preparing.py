@@ -1,0 +1,112 @@
+"""Preparing a train: from the tasks that ride to the freeze, by way of QA (spec 4, 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from core.conductor.desk import Desk, event_of, members
+from core.errors import Reason, Refused, Trouble
+from core.events import EventKind
+from core.journal import Run, RunKind, RunState
+from core.permissions import Actor, Role, require
+from core.releases import Release, assemble, reopen
+from core.tasks import Task
+from core.train.freeze import freeze, record, riding
+from core.train.prepare_plan import not_on_qa, prepare_plan, prepare_problems
+from core.train.proposal import Proposal, looked_over
+from core.train.queue import Queue, assembled
+
+
+class Assembly(msgspec.Struct, frozen=True):
+    """What a prepare would do: what merges and who is ejected (`queue`, None when that cannot be told), then its plan.
+
+    `not_on_qa`: apps without a QA target. `waits`: task → the members that go before it.
+    """
+
+    queue: Queue | None
+    proposal: Proposal
+    not_on_qa: tuple[str, ...] = ()
+    waits: Mapping[str, tuple[str, ...]] = {}
+
+
+class Preparing(Desk):
+    """From the merged tasks to the freeze."""
+
+    async def assembly(self, slug: str | None = None) -> Assembly:
+        """What would merge, conflict and go to QA, and every problem at once; changes nothing."""
+        return await self._assembly(*await self._riding(slug))
+
+    async def prepare(self, actor: Actor, slug: str | None, origin: str) -> Run:
+        """Start to bring the train to QA and freeze it; it runs wherever a dispatcher lives (spec 5).
+
+        Refused with every problem at once, or while another run is on its way. What an earlier prepare did is
+        recognised, not repeated; a freeze that is there already is given up.
+        """
+        require(actor, Role.OPERATOR, "prepare a release")
+        async with self._ports.records.reading() as tx:
+            slug = (await self._resting(tx, slug)).slug
+        release, tasks = await self._riding(slug)
+        proposal = (await self._assembly(release, tasks)).proposal
+        if proposal.problems or proposal.plan is None:
+            raise Refused.all(proposal.problems)
+        now = self._ports.clock.now()
+        async with self._ports.records.transaction() as tx:
+            current, last = await self._resting(tx, slug), await tx.latest_run(slug)
+            if current.revision != release.revision or await members(tx, current) != tasks:
+                raise Refused(f"{slug} was changed just now", "its plan is another one", "release prepare")
+            await tx.update_release(current, reopen(current))
+            run = await tx.insert_run(
+                Run(
+                    release=slug,
+                    kind=RunKind.PREPARE,
+                    plan=proposal.plan.encoded(),
+                    plan_digest=proposal.plan.digest,
+                    digest=proposal.digest,
+                    state=RunState.RUNNING,
+                    attempt=last.attempt + 1 if last else 1,
+                    confirmed_by=actor.name,
+                    confirmed_at=now,
+                    mention=actor.mention,
+                    origin=origin,
+                )
+            )
+            facts = {"run": run.id, "kind": str(run.kind), "digest": run.digest}
+            await tx.append_event(event_of(EventKind.RUN_CONFIRMED, release, actor, now, **facts))
+        return run
+
+    async def freeze(self, actor: Actor, slug: str | None = None) -> Release:
+        """For a team without QA: what every release branch of the train is now, is what production gets (spec 5.2)."""
+        require(actor, Role.OPERATOR, "freeze a release")
+        async with self._ports.records.lease(f"{actor.name} (freeze)") as lease:
+            async with self._ports.records.reading() as tx:
+                release = await self._resting(tx, slug)
+                assemble(release, (), self._ports.clock.now())  # what is refused is refused before the builds
+                tasks = await members(tx, release)
+            packages = list(self.registry.packages.values())
+            frozen = await freeze(riding(tasks, self.registry), packages, self._ports)
+            async with lease.transaction() as tx:
+                await self._resting(tx, release.slug)  # a run may have been confirmed meanwhile
+                return await record(tx, release, frozen, actor, self._ports.clock.now())
+
+    async def _riding(self, slug: str | None) -> tuple[Release, list[Task]]:
+        async with self._ports.records.reading() as tx:
+            release = await self._release(tx, slug)
+            return release, await members(tx, release)
+
+    async def _assembly(self, release: Release, tasks: list[Task]) -> Assembly:
+        try:
+            queue = await assembled(release, tasks, self.registry, self._ports)
+        except Trouble as trouble:
+            return Assembly(None, Proposal(release.slug, None, (), trouble.reasons))
+        aboard = [task.slug for task in tasks]
+        waits = {task.slug: tuple(one for one in task.depends_on if one in aboard) for task in tasks}
+        problems: list[Reason] = prepare_problems(release, tasks, self.registry, queue)
+        if problems:
+            return Assembly(queue, Proposal(release.slug, None, (), tuple(problems)), waits=waits)
+        async with self._ports.records.reading() as tx:
+            journal = await tx.entries(release.slug)
+        plan = prepare_plan(release, tasks, self.registry, queue)
+        proposal = await looked_over(plan, journal, self._ports)
+        return Assembly(queue, proposal, not_on_qa(plan), waits)
