@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from typing import Any, cast
+from functools import cache, partial
+from typing import Any, TypeVar, cast
 
 import aiosqlite
 import msgspec
@@ -23,8 +25,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from core.errors import Refused, Trouble, Unreachable
 
 _Row = Mapping[str, object]
+_Kind = TypeVar("_Kind", bound=msgspec.Struct)
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON")
+_PRAGMAS = ("busy_timeout=10000", "synchronous=FULL", "foreign_keys=ON")
+_PATIENCE_SECONDS = 10
+# A process that froze in a transaction must not keep everybody from writing for ever.
+_SETTINGS = "-c idle_in_transaction_session_timeout=5s"
 _MEANINGS = {
     "unique": "somebody stored the same first",
     "foreign key": "it names something that is not in the record",
@@ -52,9 +58,10 @@ def new_engine(text: str) -> AsyncEngine:
     url = url.set(drivername=driver)
     if driver == _DRIVERS["sqlite"]:
         engine = create_async_engine(url, connect_args={"async_creator_fn": _Uncut.to})
-        _settle_sqlite(engine)
+        _begin_as_we_do(engine)
         return engine
-    return create_async_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    options = {"connect_timeout": 10, "options": _SETTINGS}
+    return create_async_engine(url, pool_pre_ping=True, connect_args=options)
 
 
 def for_readers(engine: AsyncEngine) -> AsyncEngine:
@@ -79,9 +86,9 @@ def trouble(error: Exception, url: sa.URL) -> Trouble:
     return Refused(f"the database {place} refuses", why, "see that it is one of ours and up to date")
 
 
-def changed_since(what: str) -> Refused:
-    """The refusal of one whose picture of `what` is too old."""
-    return Refused(f"{what} has changed since you looked", "somebody else was faster", "look at it again: release show")
+def changed_since(what: str, look: str = "release show") -> Refused:
+    """The refusal of one whose picture of `what` is too old; `look` shows it as it is now."""
+    return Refused(f"{what} has changed since you looked", "somebody else was faster", f"look at it again: {look}")
 
 
 class Connected:
@@ -94,9 +101,7 @@ class Connected:
         self._connection = connection
         self.broken: Trouble | None = None
 
-    async def _run(
-        self, statement: sa.Executable, rows: Sequence[Mapping[str, object]] | None = None
-    ) -> CursorResult[Any]:
+    async def _run(self, statement: sa.Executable, rows: Sequence[_Row] | _Row | None = None) -> CursorResult[Any]:
         try:
             return await self._connection.execute(statement, rows)
         except (SQLAlchemyError, UnicodeError, OverflowError) as error:
@@ -105,15 +110,20 @@ class Connected:
 
     async def _insert(self, table: Table, value: msgspec.Struct, **more: object) -> int:
         """Store the fields of `value` that are columns; gives the row's number back."""
-        result = await self._run(insert(table).values(**columns(table, value), **more))
+        result = await self._run(insert(table), {**columns(table, value), **more})
         key = result.inserted_primary_key
         return key[0] if key else 0
 
+    async def _all_of(self, kind: type[_Kind], owner: Column[str], value: str) -> list[_Kind]:
+        """The rows whose `owner` is `value`, in their order."""
+        rows = await self._run(_select_of(kind, owner), {"wanted": value})
+        return [kind(**row) for row in rows.mappings()]
+
     async def _put(self, table: Table, key: _Row, values: _Row) -> None:
         """Insert or replace one row; writers are serial, so nobody can come between."""
-        where = [table.c[name] == value for name, value in key.items()]
-        if not (await self._run(update(table).where(*where).values(**values))).rowcount:
-            await self._run(insert(table).values(**{**key, **values}))
+        wanted = {f"{name}_": value for name, value in key.items()}
+        if not (await self._run(_update_of(table, *key), {**values, **wanted})).rowcount:
+            await self._run(insert(table), {**key, **values})
 
     async def _write_list(self, owner: Column[str], slug: str, items: Sequence[_Row]) -> None:
         """Replace the ordered rows that belong to `slug` in the table of `owner`."""
@@ -122,8 +132,10 @@ class Connected:
             rows = [{owner.name: slug, "position": position, **item} for position, item in enumerate(items)]
             await self._run(insert(owner.table), rows)
 
-    async def _read_lists(self, owner: Column[str], of: sa.Select[Any]) -> Mapping[str, list[RowMapping]]:
-        """The ordered rows of every slug that `of` selects, by slug."""
+    async def _read_lists(
+        self, owner: Column[str], of: sa.Select[Any] | Sequence[str]
+    ) -> Mapping[str, list[RowMapping]]:
+        """The ordered rows of every slug that `of` names or selects, by slug."""
         table = owner.table
         found: defaultdict[str, list[RowMapping]] = defaultdict(list)
         rows = await self._run(select(table).where(owner.in_(of)).order_by(table.c.position))
@@ -148,20 +160,68 @@ def fields(table: Table, kind: type[msgspec.Struct]) -> list[Column[Any]]:
     return [column for column in table.c if column.name in kind.__struct_fields__]
 
 
+@cache
+def _select_of(kind: type[msgspec.Struct], owner: Column[str]) -> sa.Select[Any]:
+    table = owner.table
+    order = table.c.position if "position" in table.c else table.c.id
+    return select(*fields(table, kind)).where(owner == sa.bindparam("wanted")).order_by(order)
+
+
+@cache
+def _update_of(table: Table, *key: str) -> sa.Update:
+    """Made once: making a statement and its cache key costs more than running it."""
+    return update(table).where(*(table.c[name] == sa.bindparam(f"{name}_") for name in key))
+
+
 class _Uncut(aiosqlite.Connection):
     """A connection whose statements are never cut off by a cancellation, which waits for their end instead.
 
     Cut off, and again while SQLAlchemy closes it, the original waits for its thread for ever: nobody could exit.
+    What may wait or take long runs in the thread: all that readers ask, and the BEGIN and COMMIT of a writer. What a
+    writer says between these finds its rows by key, waits for nobody, and takes less time than the way to the thread.
     """
 
     _ended: asyncio.Future[Any] | None = None
+    _first: Sequence[str] = ()
+    _writes = _is_here = False
 
     @classmethod
     def to(cls, path: str, **options: Any) -> _Uncut:
         """A connection to the file at `path`, to be awaited."""
-        connection = cls(lambda: sqlite3.connect(path, **options), 64)
+        options["check_same_thread"] = False
+        connection = cls(lambda: _settled(path, options), 64)
         connection._thread.daemon = True
         return connection
+
+    def begin(self, *, writes: bool) -> None:
+        """The next statement is the first of a transaction; a reader's own BEGIN goes with it."""
+        self._writes, self._first = writes, ["PRAGMA query_only=OFF"] if writes else ["PRAGMA query_only=ON", "BEGIN"]
+
+    async def trip(self, run: Callable[[sqlite3.Connection], None]) -> None:
+        """Let `run` have the connection, in its transaction."""
+        if self._is_here:
+            await asyncio.sleep(0)  # others have their turn, and a deadline is seen
+            return run(self._conn)
+        first, self._first = self._first, ()
+
+        def there() -> None:
+            for statement in first:
+                self._conn.execute(statement)
+            run(self._conn)
+
+        await self._execute(there)
+        self._is_here = self._writes
+
+    async def commit(self) -> None:
+        await self._end(self._conn.commit)
+
+    async def rollback(self) -> None:
+        await self._end(self._conn.rollback)
+
+    async def _end(self, end: Callable[[], None]) -> None:
+        self._first, self._writes, self._is_here = (), False, False
+        if self._conn.in_transaction:
+            await self._execute(end)
 
     async def _connect(self) -> aiosqlite.Connection:
         try:
@@ -171,7 +231,8 @@ class _Uncut(aiosqlite.Connection):
             raise
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        running = asyncio.ensure_future(super()._execute(fn, *args, **options))  # pyright: ignore[reportUnknownMemberType]
+        running = asyncio.get_running_loop().create_future()
+        self._tx.put_nowait((running, partial(fn, *args, **options)))  # pyright: ignore[reportUnknownMemberType]
         cancelled: asyncio.CancelledError | None = None
         while not running.done():
             try:
@@ -192,7 +253,7 @@ class _Uncut(aiosqlite.Connection):
 
 
 class _OneTrip:
-    """What SQLAlchemy takes for a cursor: a statement and its rows are one trip to the thread, not four."""
+    """What SQLAlchemy takes for a cursor: a statement and its rows are one trip, not four."""
 
     description: Any = None
     rowcount = -1
@@ -207,10 +268,10 @@ class _OneTrip:
         return self
 
     async def execute(self, statement: str, values: Any = ()) -> None:
-        await self._run(lambda connection: connection.execute(statement, values))
+        await self._connection.trip(lambda connection: self._take(connection.execute(statement, values)))
 
     async def executemany(self, statement: str, rows: Any) -> None:
-        await self._run(lambda connection: connection.executemany(statement, rows))
+        await self._connection.trip(lambda connection: self._take(connection.executemany(statement, rows)))
 
     async def fetchall(self) -> list[Any]:
         return self._rows
@@ -218,34 +279,49 @@ class _OneTrip:
     async def close(self) -> None:
         """Nothing is left open."""
 
-    async def _run(self, start: Callable[[sqlite3.Connection], sqlite3.Cursor]) -> None:
-        def to_the_end() -> None:
-            with closing(start(self._connection._conn)) as cursor:  # pyright: ignore[reportPrivateUsage]
-                self._rows = cursor.fetchall()
-                self.description, self.rowcount, self.lastrowid = cursor.description, cursor.rowcount, cursor.lastrowid
-
-        await self._connection._execute(to_the_end)  # pyright: ignore[reportPrivateUsage]
+    def _take(self, cursor: sqlite3.Cursor) -> None:
+        with closing(cursor):
+            self._rows = cursor.fetchall()
+            self.description, self.rowcount, self.lastrowid = cursor.description, cursor.rowcount, cursor.lastrowid
 
 
-def _settle_sqlite(engine: AsyncEngine) -> None:
-    """Have every connection set up so that writers queue at BEGIN and readers never wait."""
-
-    def settle(dbapi: Any, _record: object) -> None:
-        dbapi.isolation_level = None  # we emit BEGIN ourselves; the driver's own BEGIN loses updates
-        try:
-            for pragma in _PRAGMAS:
-                dbapi.execute(f"PRAGMA {pragma}")
-        except BaseException:
-            dbapi.close()  # nobody else knows of it yet
-            raise
+def _begin_as_we_do(engine: AsyncEngine) -> None:
+    """Have every transaction begin as ours do: writers queue at BEGIN, and readers never wait."""
 
     def begin(connection: sa.Connection) -> None:
-        reads = bool(connection.get_execution_options().get("readonly"))
-        connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+        writes = not connection.get_execution_options().get("readonly")
+        cast("_Uncut", connection.connection.driver_connection).begin(writes=writes)
+        if writes:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    event.listen(engine.sync_engine, "connect", settle)
     event.listen(engine.sync_engine, "begin", begin)
+
+
+def _settled(path: str, options: Mapping[str, Any]) -> sqlite3.Connection:
+    """A new connection, set up; runs in its thread."""
+    # We emit BEGIN ourselves: the driver's own one loses updates.
+    connection = sqlite3.connect(path, isolation_level=None, **options)
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        _write_ahead(connection)
+    except BaseException:
+        connection.close()  # nobody else knows of it yet
+        raise
+    return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait by itself where two processes turn a new file to WAL at once."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 def _sqlite_advice(why: str) -> str:

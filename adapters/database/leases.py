@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import ColumnElement, func, insert, select, type_coerce, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, select, type_coerce, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.database.columns import Utc
 from adapters.database.connections import Connected
-from adapters.database.tables import Utc, leases
+from adapters.database.tables import leases
 from core.errors import LeaseLost, Refused
 from core.journal import LeaseHolder
 
@@ -75,8 +76,7 @@ class LeaseRows(Connected):
 
     async def require_lease(self, taken: Taken) -> None:
         """LeaseLost unless `taken` is current; nobody takes it before this transaction ends, as writers are serial."""
-        mine = select(leases.c.epoch).where(*_is(taken))
-        if (await self._run(mine)).first() is None:
+        if (await self._run(_OURS, msgspec.structs.asdict(taken))).first() is None:
             raise lease_lost()
 
     async def beat(self, taken: Taken) -> bool:
@@ -113,6 +113,12 @@ _NEWEST = select(leases).order_by(leases.c.epoch.desc()).limit(1)
 
 def _is(taken: Taken) -> tuple[ColumnElement[bool], ...]:
     return (leases.c.epoch == taken.epoch, leases.c.owner == taken.owner, leases.c.ended_at.is_(None))
+
+
+# Asked before every write, hence made once.
+_OURS = select(leases.c.epoch).where(
+    leases.c.epoch == bindparam("epoch"), leases.c.owner == bindparam("owner"), leases.c.ended_at.is_(None)
+)
 
 
 def _is_living(row: RowMapping, now: datetime, times: LeaseTimes) -> bool:

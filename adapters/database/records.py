@@ -14,14 +14,17 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext, suppres
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Column, Connection, MetaData, String, Table, func, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.database.access_rows import AccessRows
 from adapters.database.connections import for_readers, new_engine, trouble
+from adapters.database.discussion_rows import DiscussionRows
 from adapters.database.leases import DEFAULT_TIMES, LeaseRows, LeaseTimes, Taken, boot_seconds, lease_lost
 from adapters.database.release_rows import ReleaseRows
-from adapters.database.ship_rows import ShipRows
+from adapters.database.run_rows import RunRows
+from adapters.database.tables import metadata
 from adapters.database.task_rows import TaskRows
 from core.errors import Refused, Trouble
 
@@ -33,7 +36,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _log = logging.getLogger(__name__)
 
 
-class Rows(LeaseRows, TaskRows, ReleaseRows, ShipRows):
+class Rows(LeaseRows, TaskRows, DiscussionRows, ReleaseRows, RunRows, AccessRows):
     """One transaction; see `core.ports.Transaction`."""
 
 
@@ -81,7 +84,11 @@ class Database:
 
     async def upgrade(self) -> None:
         """Bring the tables up to date; processes that start at once do it one after the other."""
-        if await self._revision() != newest_revision():
+        revision = await self._revision()
+        if revision is None:
+            async with self._writing(seconds=_LONGEST_MIGRATION_SECONDS) as connection:
+                revision = await connection.run_sync(_create_if_empty)
+        if revision != newest_revision():
             await self._migrate("upgrade", "head")
 
     async def downgrade(self, revision: str) -> None:
@@ -118,6 +125,7 @@ class Database:
         limit = asyncio.timeout_at(until)
         try:
             async with limit:
+                # In no TaskGroup, which would wrap what the block raises; it ends with the block all the same.
                 beating = asyncio.create_task(self._keep_beating(lease, limit), name=f"beat of {holder}")
                 try:
                     yield lease
@@ -223,6 +231,17 @@ class Database:
                 str(error),
                 "run the version that made them, or a newer one",
             ) from error
+
+
+def _create_if_empty(connection: Connection) -> str | None:
+    """Where no table is yet, all of them as the migrations leave them, without the library that runs those."""
+    if inspect(connection).get_table_names():
+        return None
+    metadata.create_all(connection, checkfirst=False)
+    version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+    version.create(connection, checkfirst=False)
+    connection.execute(version.insert(), {"version_num": newest_revision()})
+    return newest_revision()
 
 
 def newest_revision() -> str:

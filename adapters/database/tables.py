@@ -6,72 +6,22 @@ What must never be is refused here by an index or a check, whoever asks.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any, cast
 
-import msgspec
 import sqlalchemy as sa
-from sqlalchemy import Boolean, Column, Dialect, Double, ForeignKey, Index, Integer, Table, Text, TypeDecorator
+from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, Table, Text
 
+from adapters.database.columns import Json, Ordered, Utc, Word, may, must, not_blank, only_one, part_of, row_id
+from core.conversation import RemarkKind
 from core.errors import Reason
 from core.events import EventKind
-from core.journal import EntryState, PageCheck, SealStatus, ShipState
+from core.journal import EntryState, PageCheck, RunKind, RunState, SealStatus
 from core.observations import Facts, Value
+from core.permissions import Role
 from core.registry import Argv
 from core.releases import ACTIVE, Artefact, ReleaseState
+from core.reviews import Finding, Seat, Verdict
+from core.sizing import Bidder, Size
 from core.tasks import Stage, TaskType
-
-
-class Utc(TypeDecorator[datetime]):
-    """An aware time; stored and given back in UTC on both databases."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is not None and value.tzinfo is None:
-            raise ValueError(f"{value} says no time zone")
-        return value and value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        # SQLite gives naive times back, PostgreSQL those of the session's zone.
-        return value and (value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC))
-
-
-class Word(TypeDecorator[StrEnum]):
-    """A member of a StrEnum, stored as its value."""
-
-    impl = Text
-    cache_ok = True
-
-    def __init__(self, kind: type[StrEnum]) -> None:
-        super().__init__()
-        self.kind = kind
-
-    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:
-        return None if value is None else self.kind(value).value
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
-        return None if value is None else self.kind(value)
-
-
-class Json(TypeDecorator[object]):
-    """A value of `kind` (tuples, mappings, structs of them), stored as JSON."""
-
-    impl = sa.JSON
-    cache_ok = True
-
-    def __init__(self, kind: object) -> None:
-        super().__init__()
-        self.kind = kind
-
-    def process_bind_param(self, value: object, dialect: Dialect) -> object:
-        return msgspec.to_builtins(value)
-
-    def process_result_value(self, value: object, dialect: Dialect) -> object:
-        return msgspec.convert(value, cast("Any", self.kind))
-
 
 metadata = sa.MetaData(
     naming_convention={
@@ -82,99 +32,131 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-_Id = sa.BigInteger().with_variant(Integer(), "sqlite")
 _Reasons, _Facts, _Names = Json(tuple[Reason, ...]), Json(Facts), Json(tuple[str, ...])
-
-
-def _id(name: str = "id") -> Column[int]:
-    return Column(name, _Id, primary_key=True, autoincrement=True)
-
-
-def _must(kind: Any, *names: str) -> list[Column[Any]]:
-    """Columns that always have a value."""
-    return [Column(name, kind, nullable=False) for name in names]
-
-
-def _may(kind: Any, *names: str) -> list[Column[Any]]:
-    """Columns that may have none."""
-    return [Column(name, kind) for name in names]
-
-
-def _part_of(owner: str, name: str, *, key: bool = False) -> Column[str]:
-    """A column that names a row of `owner` by its slug; `key`: part of the primary key."""
-    return Column(name, Text, ForeignKey(f"{owner}.slug"), nullable=False, primary_key=key)
-
-
-def _not_blank(column: str) -> sa.CheckConstraint:
-    """A blank never stands for a commit (L20)."""
-    return sa.CheckConstraint(f"trim(\"{column}\") <> ''", name=f"{column}_not_blank")
-
-
-def _only_one(name: str, column: Column[Any], where: sa.ColumnElement[bool]) -> Index:
-    """Two rows that meet `where` must differ in `column`."""
-    return Index(name, column, unique=True, sqlite_where=where, postgresql_where=where)
-
 
 # ── tasks ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 tasks = Table(
     "tasks",
     metadata,
-    _id(),
+    row_id(),
     Column("slug", Text, nullable=False, unique=True),
-    *_must(Word(TaskType), "type"),
-    *_must(Word(Stage), "stage"),
-    *_must(Text, "title", "shape", "worktree", "local_url", "qa_url", "production_url"),
-    *_must(Text, "acceptance_criteria", "test_plan", "agent_context", "post_deploy_cmd", "builder"),
-    *_must(_Names, "risk_tags"),
+    *must(Word(TaskType), "type"),
+    *must(Word(Stage), "stage"),
+    *must(Text, "title", "shape", "worktree", "local_url", "qa_url", "production_url"),
+    *must(Text, "acceptance_criteria", "test_plan", "agent_context", "post_deploy_cmd", "builder"),
+    *must(_Names, "risk_tags"),
     Column("release", Text, ForeignKey("releases.slug")),
-    *_must(Utc, "created_at"),
-    *_may(Utc, "started_at", "completed_at"),
+    *must(Utc, "created_at"),
+    *may(Utc, "started_at", "completed_at"),
+    *may(Word(Size), "actual"),
+    *must(Integer, "revision"),
     Index(None, "stage", "id"),
+    Index(None, "builder", "id"),
+    Index(None, "release", "id"),
 )
 
 task_works = Table(
     "task_works",
     metadata,
-    _part_of("tasks", "task", key=True),
+    part_of("tasks", "task", key=True),
     Column("repository", Text, primary_key=True),
-    *_must(Text, "branch"),
-    *_must(Integer, "position"),
+    *must(Text, "branch"),
+    *must(Integer, "position"),
+    Index(None, "repository", "task"),
 )
 
 task_dependencies = Table(
     "task_dependencies",
     metadata,
-    _part_of("tasks", "task", key=True),
-    _part_of("tasks", "depends_on", key=True),
-    *_must(Integer, "position"),
+    part_of("tasks", "task", key=True),
+    part_of("tasks", "depends_on", key=True),
+    *must(Integer, "position"),
 )
 
 checks = Table(
     "checks",
     metadata,
-    _id(),
-    _part_of("tasks", "task"),
-    *_must(Text, "text", "by"),
-    *_may(Text, "commit"),
-    *_must(Utc, "at"),
-    _not_blank("commit"),
+    row_id(),
+    part_of("tasks", "task"),
+    *must(Text, "text", "by"),
+    *may(Text, "commit"),
+    *must(Utc, "at"),
+    *must(Boolean, "machine"),
+    not_blank("commit"),
     Index(None, "task", "id"),
 )
 
 moves = Table(
     "moves",
     metadata,
-    _id(),
-    _part_of("tasks", "task"),
-    *_may(Word(Stage), "origin"),
-    *_must(Word(Stage), "to"),
-    *_must(Text, "actor", "source", "reason"),
-    *_must(Utc, "at"),
-    *_may(Text, "model"),
-    *_may(sa.BigInteger, "tokens"),
-    *_may(Double, "seconds", "cost_usd"),
+    row_id(),
+    part_of("tasks", "task"),
+    *may(Word(Stage), "origin"),
+    *must(Word(Stage), "to"),
+    *must(Text, "actor", "source", "reason"),
+    *must(Utc, "at"),
+    *may(Text, "model"),
+    *may(sa.BigInteger, "tokens"),
+    *may(Double, "seconds", "cost_usd"),
     Index(None, "task", "id"),
+)
+
+# What people search for: the slug itself, and the words of slug and title.
+task_words = Table(
+    "task_words",
+    metadata,
+    part_of("tasks", "task", key=True),
+    Column("word", Ordered, primary_key=True),
+    Index(None, "word", "task"),
+)
+
+edits = Table(
+    "edits",
+    metadata,
+    row_id(),
+    part_of("tasks", "task"),
+    *must(Integer, "revision"),
+    *must(Text, "field", "old", "new", "by"),
+    *must(Utc, "at"),
+    Index(None, "task", "revision"),
+)
+
+remarks = Table(
+    "remarks",
+    metadata,
+    row_id(),
+    part_of("tasks", "task"),
+    *must(Word(RemarkKind), "kind"),
+    *must(Text, "author", "body", "resolved_by"),
+    *must(Utc, "at"),
+    *may(Utc, "resolved_at"),
+    Index(None, "task", "id"),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    row_id(),
+    part_of("tasks", "task"),
+    *must(Word(Seat), "seat"),
+    *must(Word(Verdict), "verdict"),
+    *must(Text, "reviewer", "body"),
+    *must(Json(tuple[Finding, ...]), "findings"),
+    *must(Integer, "round"),
+    *must(Utc, "at"),
+    Index(None, "task", "id"),
+)
+
+bids = Table(
+    "bids",
+    metadata,
+    part_of("tasks", "task", key=True),
+    Column("bidder", Word(Bidder), primary_key=True),
+    *must(Word(Size), "size"),
+    *must(Text, "by"),
+    *must(Utc, "at"),
+    sa.UniqueConstraint("task", "by"),
 )
 
 # ── releases ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,106 +164,107 @@ moves = Table(
 releases = Table(
     "releases",
     metadata,
-    _id(),
+    row_id(),
     Column("slug", Text, nullable=False, unique=True),
-    *_must(Word(ReleaseState), "state"),
-    *_must(Integer, "revision"),
-    *_must(Text, "opened_by", "notes"),
-    *_must(Utc, "opened_at"),
-    *_may(Utc, "assembled_at", "closed_at"),
+    *must(Word(ReleaseState), "state"),
+    *must(Integer, "revision"),
+    *must(Text, "opened_by", "notes"),
+    *must(Utc, "opened_at"),
+    *may(Utc, "assembled_at", "closed_at"),
     # There is one track, and an active release stands on it: the same number in every row makes the index below.
     Column("track", Integer, nullable=False, server_default="1"),
     sa.CheckConstraint("track = 1", name="one_track"),
 )
-_only_one("uq_releases_one_active", releases.c.track, releases.c.state.in_(sorted(ACTIVE)))
+only_one("uq_releases_one_active", releases.c.track, releases.c.state.in_(sorted(ACTIVE)))
 
 members = Table(
     "members",
     metadata,
-    _part_of("releases", "release", key=True),
-    _part_of("tasks", "task", key=True),
-    *_must(Integer, "position"),
+    part_of("releases", "release", key=True),
+    part_of("tasks", "task", key=True),
+    *must(Integer, "position"),
 )
 
 frozen = Table(
     "frozen",
     metadata,
-    _part_of("releases", "release", key=True),
+    part_of("releases", "release", key=True),
     Column("repository", Text, primary_key=True),
-    *_must(Text, "sha"),
-    *_may(Text, "version"),
-    *_must(Json(tuple[Artefact, ...]), "artefacts"),
-    *_must(_Names, "requires", "by_reference"),
-    *_must(Integer, "position"),
-    _not_blank("sha"),
+    *must(Text, "sha"),
+    *may(Text, "version"),
+    *must(Json(tuple[Artefact, ...]), "artefacts"),
+    *must(_Names, "requires", "by_reference"),
+    *must(Integer, "position"),
+    not_blank("sha"),
 )
 
-# ── ships ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── runs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-ships = Table(
-    "ships",
+runs = Table(
+    "runs",
     metadata,
-    _id(),
-    _part_of("releases", "release"),
-    *_must(sa.LargeBinary, "plan"),
-    *_must(Word(ShipState), "state"),
-    *_must(Integer, "attempt"),
-    *_must(Text, "plan_digest", "digest", "confirmed_by", "mention", "origin"),
-    *_must(Utc, "confirmed_at"),
-    *_may(Utc, "ended_at"),
-    *_must(_Reasons, "reasons"),
+    row_id(),
+    part_of("releases", "release"),
+    *must(Word(RunKind), "kind"),
+    *must(sa.LargeBinary, "plan"),
+    *must(Word(RunState), "state"),
+    *must(Integer, "attempt"),
+    *must(Text, "plan_digest", "digest", "confirmed_by", "mention", "origin"),
+    *must(Utc, "confirmed_at"),
+    *may(Utc, "ended_at"),
+    *must(_Reasons, "reasons"),
     Index(None, "release", "id"),
 )
-# One running ship of all releases together (spec 6.10), hence one per release too.
-_only_one("uq_ships_one_running", ships.c.state, ships.c.state == ShipState.RUNNING)
+# One run of all releases together (spec 6.10), hence one per release too.
+only_one("uq_runs_one_running", runs.c.state, runs.c.state == RunState.RUNNING)
 
 journal = Table(
     "journal",
     metadata,
-    _part_of("releases", "release", key=True),
+    part_of("releases", "release", key=True),
     Column("key", Text, primary_key=True),
-    *_must(Word(EntryState), "state"),
-    *_must(Integer, "attempt"),
-    *_must(Text, "step", "log"),
-    *_must(Boolean, "adopted"),
-    *_must(Utc, "started_at"),
-    *_may(Utc, "ended_at"),
-    *_must(_Facts, "facts"),
-    *_must(_Reasons, "reasons"),
+    *must(Word(EntryState), "state"),
+    *must(Integer, "attempt"),
+    *must(Text, "step", "log"),
+    *must(Boolean, "adopted"),
+    *must(Utc, "started_at"),
+    *may(Utc, "ended_at"),
+    *must(_Facts, "facts"),
+    *must(_Reasons, "reasons"),
 )
 
 evidence = Table(
     "evidence",
     metadata,
-    _id(),
-    *_must(Text, "repository", "commit"),
-    *_must(Json(Argv), "argv"),
-    *_must(Boolean, "green"),
-    *_must(Utc, "at"),
-    _not_blank("commit"),
+    row_id(),
+    *must(Text, "repository", "commit"),
+    *must(Json(Argv), "argv"),
+    *must(Boolean, "green"),
+    *must(Utc, "at"),
+    not_blank("commit"),
     Index(None, "repository", "commit"),
 )
 
 seals = Table(
     "seals",
     metadata,
-    _id(),
-    *_must(Text, "release", "app", "summary"),
-    *_must(Word(SealStatus), "status"),
-    *_must(Utc, "checked_at"),
-    *_must(Json(tuple[PageCheck, ...]), "checks"),
-    *_must(_Names, "rollback"),
+    row_id(),
+    *must(Text, "release", "app", "summary"),
+    *must(Word(SealStatus), "status"),
+    *must(Utc, "checked_at"),
+    *must(Json(tuple[PageCheck, ...]), "checks"),
+    *must(_Names, "rollback"),
     Index(None, "release", "id"),
 )
 
 events = Table(
     "events",
     metadata,
-    _id(),
-    *_must(Word(EventKind), "kind"),
-    *_must(Text, "release", "actor", "step"),
-    *_must(Utc, "at"),
-    *_must(Json(Mapping[str, Value | list[str]]), "facts"),
+    row_id(),
+    *must(Word(EventKind), "kind"),
+    *must(Text, "release", "task", "actor", "step"),
+    *must(Utc, "at"),
+    *must(Json(Mapping[str, Value | list[str]]), "facts"),
     Index(None, "release", "id"),
 )
 
@@ -291,26 +274,52 @@ events = Table(
 leases = Table(
     "leases",
     metadata,
-    _id("epoch"),
-    *_must(Text, "owner", "node", "pid_started", "holder"),
-    *_must(sa.BigInteger, "pid"),
-    *_must(Utc, "acquired_at", "beat_at"),
-    *_may(Utc, "ended_at"),
+    row_id("epoch"),
+    *must(Text, "owner", "node", "pid_started", "holder"),
+    *must(sa.BigInteger, "pid"),
+    *must(Utc, "acquired_at", "beat_at"),
+    *may(Utc, "ended_at"),
 )
 
-settings = Table("settings", metadata, Column("name", Text, primary_key=True), *_must(Text, "value"))
+settings = Table("settings", metadata, Column("name", Text, primary_key=True), *must(Text, "value"))
 
 # What the projector has posted of a release, message by message: events `first_event` to `last_event` became
 # message `seq`. The nonce lets a repeated post be recognised; `message_id` is the evidence of delivery (L49).
 deliveries = Table(
     "deliveries",
     metadata,
-    _id(),
-    *_must(Text, "release", "nonce", "channel", "kind", "state"),
-    *_must(Integer, "seq"),
-    *_must(sa.BigInteger, "first_event", "last_event"),
-    *_must(sa.JSON, "content"),
-    *_may(Text, "message_id"),
+    row_id(),
+    *must(Text, "release", "nonce", "channel", "kind", "state"),
+    *must(Integer, "seq"),
+    *must(sa.BigInteger, "first_event", "last_event"),
+    *must(sa.JSON, "content"),
+    *may(Text, "message_id"),
     sa.UniqueConstraint("release", "seq"),
     sa.CheckConstraint("state IN ('pending', 'sent')", name="state_known"),
+)
+
+# ── the door of the HTTP API ───────────────────────────────────────────────────────────────────────────────────────
+
+# Secrets are stored as digests only (core/tokens.py).
+tokens = Table(
+    "tokens",
+    metadata,
+    row_id(),
+    Column("digest", Text, nullable=False, unique=True),
+    *must(Text, "name", "created_by", "revoked_by"),
+    *must(Json(tuple[Role, ...]), "roles"),
+    *must(Utc, "created_at"),
+    *may(Utc, "expires_at", "revoked_at"),
+)
+
+# What each bearer's idempotency key was used for; a row without an answer was claimed, and no more is known.
+answered = Table(
+    "answered",
+    metadata,
+    Column("bearer", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    *must(Text, "request"),
+    *may(sa.LargeBinary, "answer"),
+    *must(Utc, "at"),
+    Index(None, "at"),
 )

@@ -1,31 +1,59 @@
-"""Tasks in the record: their fields, timeline and checks run (spec 2.1–2.3, 7.3)."""
+"""Tasks in the record: their fields, what was edited, and their timeline (spec 2.1–2.3)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
 
 import msgspec
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Text, and_, bindparam, cast, delete, exists, func, insert, select, update
 
-from adapters.database.connections import Connected, changed_columns, fields
-from adapters.database.tables import checks, moves, task_dependencies, task_works, tasks
+from adapters.database.connections import Connected, changed_columns, changed_since, columns, fields
+from adapters.database.tables import edits as edit_rows
+from adapters.database.tables import moves, task_dependencies, task_words, task_works, tasks
+from core.edits import Edit
 from core.errors import Refused
-from core.registry import Sha
-from core.tasks import Move, Stage, Task, Work
+from core.tasks import Move, Stage, Suggestion, Task, TaskQuery, Work
+from core.words import search_words
 
 
 class TaskRows(Connected):
     """The part of a transaction that is about tasks; see `core.ports.Transaction`."""
 
     async def task(self, slug: str) -> Task | None:
-        return next(iter(await self._tasks([tasks.c.slug == slug], None)), None)
+        row = (await self._run(_ONE, {"wanted": slug})).mappings().first()
+        if row is None:
+            return None
+        works = await self._all_of(Work, task_works.c.task, slug)
+        needs = (await self._run(_NEEDS, {"wanted": slug})).scalars()
+        return Task(**row, works=tuple(works), depends_on=tuple(needs))
 
-    async def tasks(self, *, stage: Stage | None = None, limit: int | None = None) -> list[Task]:
-        return await self._tasks(_in_stage(stage), limit)
+    async def tasks(self, wanted: TaskQuery) -> list[Task]:
+        where = _where(wanted)
+        if wanted.after:
+            where.append(tasks.c.id < select(tasks.c.id).where(tasks.c.slug == wanted.after).scalar_subquery())
+        return await self._tasks(where, wanted.limit)
 
-    async def count_tasks(self, *, stage: Stage | None = None) -> int:
-        return (await self._run(select(func.count()).select_from(tasks).where(*_in_stage(stage)))).scalar_one()
+    async def count_tasks(self, wanted: TaskQuery) -> int:
+        return (await self._run(select(func.count()).select_from(tasks).where(*_where(wanted)))).scalar_one()
+
+    async def suggest_tasks(self, typed: str, stages: Collection[Stage], limit: int) -> list[Suggestion]:
+        # A cast keeps SQLite from going by the index of stages, which finds far more than the words do.
+        chosen = select(tasks.c.slug, tasks.c.title, tasks.c.stage).where(cast(tasks.c.stage, Text).in_(stages))
+        if not typed.strip():
+            newest = await self._run(chosen.order_by(tasks.c.id.desc()).limit(limit))
+            return [Suggestion(**row) for row in newest.mappings()]
+        by_word = chosen.join(task_words, task_words.c.task == tasks.c.slug).order_by(
+            task_words.c.word, task_words.c.task
+        )
+        named = [_begins(task_words.c.word, typed.strip().lower()), task_words.c.word == task_words.c.task]
+        found = {row["slug"]: row for row in (await self._run(by_word.where(*named).limit(limit))).mappings()}
+        longest, *others = sorted(search_words(typed), key=len, reverse=True) or [""]
+        if longest and len(found) < limit:
+            titled = by_word.where(_begins(task_words.c.word, longest), *map(_speaks_of, others))
+            # Several words of a task may begin like this, and each is a row: ask for more than fit.
+            rows = (await self._run(titled.limit(limit * 4))).mappings()
+            found |= {row["slug"]: row for row in rows if row["slug"] not in found}
+        return [Suggestion(**row) for row in found.values()][:limit]
 
     async def insert_task(self, task: Task) -> None:
         if await self.task(task.slug):
@@ -34,19 +62,33 @@ class TaskRows(Connected):
         await self._insert(tasks, task)
         await self._write_works(task)
         await self._write_dependencies(task)
+        await self._write_words(task)
 
-    async def update_task(self, before: Task, after: Task) -> None:
+    async def update_task(self, before: Task, after: Task) -> Task:
+        after = msgspec.structs.replace(after, revision=before.revision + 1)
         await self._require_known(after.depends_on)
-        if values := changed_columns(tasks, before, after):
-            await self._run(update(tasks).where(tasks.c.slug == before.slug).values(**values))
+        unchanged = (tasks.c.slug == before.slug, tasks.c.revision == before.revision)
+        if not (
+            await self._run(update(tasks).where(*unchanged).values(changed_columns(tasks, before, after)))
+        ).rowcount:
+            raise changed_since(before.slug, f"task show {before.slug}")
         if after.works != before.works:
             await self._write_works(after)
         if after.depends_on != before.depends_on:
             await self._write_dependencies(after)
+        if after.title != before.title:
+            await self._write_words(after)
+        return after
+
+    async def add_edits(self, edits: Sequence[Edit]) -> None:
+        await self._run(insert(edit_rows), [columns(edit_rows, edit) for edit in edits])
+
+    async def edits(self, task: str, *, after: int = 0) -> list[Edit]:
+        wanted = select(*fields(edit_rows, Edit)).where(edit_rows.c.task == task, edit_rows.c.revision > after)
+        return [Edit(**row) for row in (await self._run(wanted.order_by(edit_rows.c.id))).mappings()]
 
     async def append_move(self, move: Move) -> None:
-        newest = select(moves.c.to).where(moves.c.task == move.task).order_by(moves.c.id.desc()).limit(1)
-        last = (await self._run(newest)).scalar_one_or_none()
+        last = (await self._run(_LAST, {"wanted": move.task})).scalar_one_or_none()
         if last != move.origin:
             raise Refused(
                 f"{move.task} did not leave {move.origin or 'nothing'}",
@@ -56,29 +98,23 @@ class TaskRows(Connected):
         await self._insert(moves, move)
 
     async def moves(self, task: str) -> list[Move]:
-        rows = await self._run(select(*fields(moves, Move)).where(moves.c.task == task).order_by(moves.c.id))
-        return [Move(**row) for row in rows.mappings()]
-
-    async def add_check(self, task: str, text: str, *, commit: Sha | None, at: datetime, by: str) -> None:
-        await self._run(insert(checks).values(task=task, text=text, commit=commit, at=at, by=by))
-
-    async def checks(self, task: str) -> list[str]:
-        wanted = select(checks.c.text).where(checks.c.task == task).order_by(checks.c.id)
-        return list((await self._run(wanted)).scalars())
+        return await self._all_of(Move, moves.c.task, task)
 
     async def _tasks(self, where: Sequence[ColumnElement[bool]], limit: int | None) -> list[Task]:
         """The chosen tasks, newest first, in three statements however many they are."""
         chosen = select(tasks.c.slug).where(*where).order_by(tasks.c.id.desc()).limit(limit)
-        works = await self._read_lists(task_works.c.task, chosen)
-        needs = await self._read_lists(task_dependencies.c.task, chosen)
-        rows = await self._run(chosen.with_only_columns(*fields(tasks, Task)))
+        rows = (await self._run(chosen.with_only_columns(*fields(tasks, Task)))).mappings().all()
+        # The names of a page are fewer than it takes to find them again; those of a whole board do not fit.
+        of = chosen if limit is None else [row["slug"] for row in rows]
+        works = await self._read_lists(task_works.c.task, of)
+        needs = await self._read_lists(task_dependencies.c.task, of)
         return [
             Task(
                 **row,
                 works=tuple(Work(work["repository"], work["branch"]) for work in works.get(row["slug"], ())),
                 depends_on=tuple(need["depends_on"] for need in needs.get(row["slug"], ())),
             )
-            for row in rows.mappings()
+            for row in rows
         ]
 
     async def _require_known(self, slugs: Sequence[str]) -> None:
@@ -95,6 +131,39 @@ class TaskRows(Connected):
     async def _write_dependencies(self, task: Task) -> None:
         await self._write_list(task_dependencies.c.task, task.slug, [{"depends_on": slug} for slug in task.depends_on])
 
+    async def _write_words(self, task: Task) -> None:
+        await self._run(delete(task_words).where(task_words.c.task == task.slug))
+        words = {task.slug, *search_words(f"{task.slug} {task.title}")}
+        await self._run(insert(task_words), [{"task": task.slug, "word": word} for word in sorted(words)])
 
-def _in_stage(stage: Stage | None) -> list[ColumnElement[bool]]:
-    return [] if stage is None else [tasks.c.stage == stage]
+
+# What is asked for all the time, made once: making a statement and its cache key costs more than running it.
+_WANTED = bindparam("wanted", type_=Text)
+_ONE = select(*fields(tasks, Task)).where(tasks.c.slug == _WANTED)
+_NEEDS = (
+    select(task_dependencies.c.depends_on)
+    .where(task_dependencies.c.task == _WANTED)
+    .order_by(task_dependencies.c.position)
+)
+_LAST = select(moves.c.to).where(moves.c.task == _WANTED).order_by(moves.c.id.desc()).limit(1)
+
+
+def _where(wanted: TaskQuery) -> list[ColumnElement[bool]]:
+    """What a task must be like to be one of those that are asked for."""
+    same = {tasks.c.stage: wanted.stage, tasks.c.builder: wanted.builder, tasks.c.release: wanted.release}
+    where: list[ColumnElement[bool]] = [column == value for column, value in same.items() if value is not None]
+    chosen = [select(task_words.c.task).where(_begins(task_words.c.word, word)) for word in search_words(wanted.text)]
+    if wanted.repository is not None:
+        chosen.append(select(task_works.c.task).where(task_works.c.repository == wanted.repository))
+    return [*where, *map(tasks.c.slug.in_, chosen)]
+
+
+def _speaks_of(word: str) -> ColumnElement[bool]:
+    """Slug and title have `word`, or begin one of theirs with it."""
+    also = task_words.alias()
+    return exists().where(also.c.task == tasks.c.slug, _begins(also.c.word, word))
+
+
+def _begins(column: Column[str], text: str) -> ColumnElement[bool]:
+    """A range of the index, which no LIKE is on both databases."""
+    return and_(column >= text, column <= text + "\U0010ffff")

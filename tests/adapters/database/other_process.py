@@ -49,7 +49,7 @@ async def hold(database: Database) -> None:
             if not written:
                 print("held", flush=True)
             written += 1
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
 
 
 if __name__ == "__main__":

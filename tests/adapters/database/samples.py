@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters.database.leases import LeaseTimes
 from core.events import Event, EventKind
-from core.journal import Ship, ShipState
+from core.journal import Run, RunState
 from core.releases import Release
 from core.tasks import Stage, Task, TaskType, Work
 
@@ -33,11 +33,11 @@ def a_release(slug: str = "r1", **more: Any) -> Release:
     return Release(slug=slug, opened_by="ada", opened_at=NOW, **more)
 
 
-def a_ship(release: str = "r1", **more: Any) -> Ship:
+def a_ship(release: str = "r1", **more: Any) -> Run:
     """A running ship."""
-    fields: dict[str, Any] = {"plan": b"{}", "plan_digest": "p", "digest": "d", "state": ShipState.RUNNING}
+    fields: dict[str, Any] = {"plan": b"{}", "plan_digest": "p", "digest": "d", "state": RunState.RUNNING}
     fields |= {"attempt": 1, "confirmed_by": "ada", "confirmed_at": NOW} | more
-    return Ship(release=release, **fields)
+    return Run(release=release, **fields)
 
 
 def an_event(release: str = "r1") -> Event:

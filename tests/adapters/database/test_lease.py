@@ -212,7 +212,7 @@ async def _try_to_take(database: Database) -> bool:
     try:
         async with database.lease("ada"):
             return True
-    except Refused:
+    except (Refused, LeaseLost):  # it is held, or was let go only after a long wait
         return False
 
 

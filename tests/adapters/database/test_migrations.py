@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import cast
 
 import pytest
 import sqlalchemy as sa
@@ -13,9 +14,9 @@ from sqlalchemy.exc import IntegrityError
 
 from adapters.database.connections import new_engine
 from adapters.database.records import Database, newest_revision
-from adapters.database.tables import metadata, releases, ships
+from adapters.database.tables import metadata, releases, runs
 from core.errors import Refused
-from core.journal import ShipState
+from core.journal import RunState
 from core.releases import ReleaseState
 from tests.adapters.database.samples import a_release, a_ship, another_process, says, tell
 
@@ -28,6 +29,29 @@ def tables(connection: sa.Connection) -> set[str]:
     return set(sa.inspect(connection).get_table_names())
 
 
+def schema(connection: sa.Connection) -> dict[str, object]:
+    """What the database knows of each table, but for the order of its columns and the defaults of added ones."""
+    inspector = sa.inspect(connection)
+    looks = (
+        inspector.get_columns,
+        inspector.get_indexes,
+        inspector.get_foreign_keys,
+        inspector.get_check_constraints,
+        inspector.get_unique_constraints,
+    )
+    return {
+        name: [inspector.get_pk_constraint(name)["constrained_columns"]]
+        + [sorted(spelled({**one, "default": None}) for one in look(name)) for look in looks]
+        for name in inspector.get_table_names()
+    }
+
+
+def spelled(value: object) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    return str(sorted((key, spelled(it)) for key, it in cast("dict[str, object]", value).items()))
+
+
 async def test_up_and_down_and_up_again_leaves_nothing_different(database: Database, url: str) -> None:
     engine = new_engine(url)
     await database.downgrade("base")
@@ -38,6 +62,18 @@ async def test_up_and_down_and_up_again_leaves_nothing_different(database: Datab
         assert await connection.run_sync(differences) == []
         assert await connection.run_sync(tables) == {*metadata.tables, "alembic_version"}
     await engine.dispose()
+
+
+async def test_tables_made_at_once_are_those_that_all_the_migrations_leave(database: Database, url: str) -> None:
+    engine = new_engine(url)
+    async with engine.connect() as connection:
+        at_once = await connection.run_sync(schema)
+    await database.downgrade("base")
+    await database.upgrade()
+    async with engine.connect() as connection:
+        migrated = await connection.run_sync(schema)
+    await engine.dispose()
+    assert migrated == at_once
 
 
 async def test_two_processes_bring_an_empty_database_up_to_date_at_once(url: str) -> None:
@@ -82,9 +118,9 @@ async def test_the_index_itself_lets_one_ship_run_of_all_releases(database: Data
     async with database.transaction() as rows:
         await rows.insert_release(a_release("old", state=ReleaseState.SHIPPED))
         await rows.insert_release(a_release("new"))
-        stopped = await rows.insert_ship(a_ship("old", state=ShipState.STOPPED))
-        await rows.insert_ship(a_ship("new"))
-    await _refuses(url, sa.update(ships).where(ships.c.id == stopped.id).values(state=ShipState.RUNNING))
+        stopped = await rows.insert_run(a_ship("old", state=RunState.STOPPED))
+        await rows.insert_run(a_ship("new"))
+    await _refuses(url, sa.update(runs).where(runs.c.id == stopped.id).values(state=RunState.RUNNING))
 
 
 async def _refuses(url: str, statement: sa.Update) -> None:

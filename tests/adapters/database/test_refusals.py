@@ -10,10 +10,10 @@ import pytest
 
 from adapters.database.records import Database
 from core.errors import Refused, Unreachable
-from core.journal import ShipState
+from core.journal import RunState
 from core.registry import Sha
 from core.releases import Frozen, ReleaseState
-from core.tasks import Work
+from core.tasks import TaskQuery, Work
 from tests.adapters.database.samples import NOW, a_release, a_ship, a_task
 
 
@@ -45,24 +45,24 @@ async def test_a_second_running_ship_is_refused_whatever_its_release(database: D
     async with database.transaction() as rows:
         await rows.insert_release(a_release("old", state=ReleaseState.SHIPPED))
         await rows.insert_release(a_release("r1"))
-        waiting = await rows.insert_ship(a_ship("old", state=ShipState.STOPPED))
-        running = await rows.insert_ship(a_ship("r1"))
+        waiting = await rows.insert_run(a_ship("old", state=RunState.STOPPED))
+        running = await rows.insert_run(a_ship("r1"))
         with pytest.raises(Refused, match="r1 is being shipped"):
-            await rows.insert_ship(a_ship("r1"))
+            await rows.insert_run(a_ship("r1"))
         with pytest.raises(Refused, match="r1 is being shipped"):
-            await rows.update_ship(waiting, msgspec.structs.replace(waiting, state=ShipState.RUNNING))
-        await rows.update_ship(running, msgspec.structs.replace(running, attempt=2))
-        assert [ship.id for ship in await rows.running_ships()] == [running.id]
+            await rows.update_run(waiting, msgspec.structs.replace(waiting, state=RunState.RUNNING))
+        await rows.update_run(running, msgspec.structs.replace(running, attempt=2))
+        assert [ship.id for ship in await rows.unfinished_runs()] == [running.id]
 
 
 async def test_a_ship_that_changed_since_it_was_read_is_refused(database: Database) -> None:
     async with database.transaction() as rows:
         await rows.insert_release(a_release("r1"))
-        read = await rows.insert_ship(a_ship("r1"))
-        await rows.update_ship(read, msgspec.structs.replace(read, attempt=2))
-        for change in ({"attempt": 2}, {"state": ShipState.FINISHED}, {"mention": "x"}):
+        read = await rows.insert_run(a_ship("r1"))
+        await rows.update_run(read, msgspec.structs.replace(read, attempt=2))
+        for change in ({"attempt": 2}, {"state": RunState.FINISHED}, {"mention": "x"}):
             with pytest.raises(Refused, match="changed since"):
-                await rows.update_ship(read, msgspec.structs.replace(read, **change))
+                await rows.update_run(read, msgspec.structs.replace(read, **change))
 
 
 async def test_a_release_that_changed_since_it_was_read_is_refused(database: Database) -> None:
@@ -125,7 +125,7 @@ async def test_a_refused_transaction_leaves_nothing_behind(database: Database) -
             await rows.insert_task(a_task("login"))
             raise Refused("second thoughts")
     async with database.reading() as rows:
-        assert await rows.tasks() == []
+        assert await rows.tasks(TaskQuery()) == []
 
 
 async def test_a_reader_cannot_write(database: Database) -> None:

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from adapters.database.records import Database
 from core.errors import Reason, Refused
 from core.events import Event, EventKind
-from core.journal import Entry, EntryState, Evidence, PageCheck, SealRecord, SealStatus, ShipState
+from core.handoffs import Check
+from core.journal import Entry, EntryState, Evidence, PageCheck, RunState, SealRecord, SealStatus
 from core.registry import Sha
 from core.releases import Artefact, Frozen, ReleaseState
-from core.tasks import Move, Stage, TaskType, Work
+from core.sizing import Size
+from core.tasks import Move, Stage, TaskQuery, TaskType, Work
 from tests.adapters.database.samples import NOW, a_release, a_ship, a_task
 
 allowed = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -50,6 +52,7 @@ tasks = st.fixed_dictionaries(
         "test_plan": text, "agent_context": text, "post_deploy_cmd": text, "builder": text,
         "release": st.sampled_from([None, "r1"]), "depends_on": st.sampled_from([(), ("a",), ("b", "a")]),
         "created_at": times, "started_at": st.none() | times, "completed_at": st.none() | times,
+        "actual": st.none() | st.sampled_from(Size),
     }
 )  # fmt: skip
 artefacts = st.lists(st.builds(Artefact, text, text, big), max_size=3).map(tuple)
@@ -67,7 +70,7 @@ releases = st.fixed_dictionaries(
 ships = st.fixed_dictionaries(
     {
         "plan": st.binary(), "plan_digest": text, "digest": text, "attempt": small, "confirmed_by": text,
-        "state": st.sampled_from([state for state in ShipState if state is not ShipState.RUNNING]),
+        "state": st.sampled_from([state for state in RunState if state is not RunState.RUNNING]),
         "confirmed_at": times, "mention": text, "origin": text, "reasons": reasons, "ended_at": st.none() | times,
     }
 )  # fmt: skip
@@ -113,9 +116,9 @@ async def test_a_task_comes_back_as_it_was_stored_and_as_it_was_changed(
     async with board.transaction() as rows:
         await rows.insert_task(a_task(slug, **before))
         assert await rows.task(slug) == a_task(slug, **before)
-        await rows.update_task(a_task(slug, **before), a_task(slug, **after))
+        changed = await rows.update_task(a_task(slug, **before), a_task(slug, **after))
     async with board.reading() as rows:
-        assert await rows.task(slug) == a_task(slug, **after)
+        assert await rows.task(slug) == changed == a_task(slug, **after, revision=1)
 
 
 @some
@@ -138,11 +141,11 @@ async def test_a_ship_comes_back_as_it_was_stored_and_as_it_was_changed(
     board: Database, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     async with board.transaction() as rows:
-        stored = await rows.insert_ship(a_ship(**before))
-        assert await rows.ship(stored.id) == a_ship(**before, id=stored.id) == await rows.latest_ship("r1")
-        await rows.update_ship(stored, a_ship(**after, id=stored.id))
+        stored = await rows.insert_run(a_ship(**before))
+        assert await rows.run(stored.id) == a_ship(**before, id=stored.id) == await rows.latest_run("r1")
+        await rows.update_run(stored, a_ship(**after, id=stored.id))
     async with board.reading() as rows:
-        assert await rows.ship(stored.id) == a_ship(**after, id=stored.id)
+        assert await rows.run(stored.id) == a_ship(**after, id=stored.id)
 
 
 @some
@@ -186,12 +189,23 @@ async def test_a_partial_update_erases_no_sibling_field(board: Database) -> None
     async with board.transaction() as rows:
         before = await rows.task("a")
         assert before
-        await rows.update_task(before, msgspec.structs.replace(before, title="new", works=(Work("hub", "new"),)))
-        await rows.update_task(before, msgspec.structs.replace(before, qa_url="https://qa", depends_on=("b",)))
+        titled = msgspec.structs.replace(before, title="new", works=(Work("hub", "new"),))
+        once = await rows.update_task(before, titled)
+        await rows.update_task(once, msgspec.structs.replace(once, qa_url="https://qa", depends_on=("b",)))
         after = await rows.task("a")
-    assert after == msgspec.structs.replace(
-        before, title="new", works=(Work("hub", "new"),), qa_url="https://qa", depends_on=("b",)
-    )
+    assert after == msgspec.structs.replace(titled, qa_url="https://qa", depends_on=("b",), revision=2)
+
+
+async def test_who_saw_an_older_revision_of_a_task_overwrites_nothing(board: Database) -> None:
+    """L29: two read, both wrote, and one of the writes was lost."""
+    async with board.transaction() as rows:
+        seen = await rows.task("a")
+        assert seen
+        await rows.update_task(seen, msgspec.structs.replace(seen, title="first"))
+        with pytest.raises(Refused, match="a has changed since you looked"):
+            await rows.update_task(seen, msgspec.structs.replace(seen, test_plan="second"))
+        after = await rows.task("a")
+    assert after == msgspec.structs.replace(seen, title="first", revision=1)
 
 
 async def test_a_timeline_with_a_gap_is_refused(board: Database) -> None:
@@ -214,12 +228,13 @@ async def test_the_newest_tasks_and_releases_come_first_and_all_of_them_when_no_
             await rows.insert_task(a_task(f"t{number}", stage=Stage.BLOCKED, depends_on=("a",)))
         await rows.insert_release(a_release("r0", state=ReleaseState.SHIPPED))
     async with board.reading() as rows:
-        assert [task.slug for task in await rows.tasks(limit=2)] == ["t29", "t28"]
-        assert [task.slug for task in await rows.tasks(stage=Stage.REVIEWED)] == ["b", "a"]
-        blocked = await rows.tasks(stage=Stage.BLOCKED)
-        assert len(blocked) == await rows.count_tasks(stage=Stage.BLOCKED) == 30
+        assert [task.slug for task in await rows.tasks(TaskQuery(limit=2))] == ["t29", "t28"]
+        assert [task.slug for task in await rows.tasks(TaskQuery(stage=Stage.REVIEWED))] == ["b", "a"]
+        those = TaskQuery(stage=Stage.BLOCKED, limit=None)
+        blocked = await rows.tasks(those)
+        assert len(blocked) == await rows.count_tasks(those) == 30
         assert {task.depends_on for task in blocked} == {("a",)}
-        assert (await rows.count_tasks(), len(await rows.tasks())) == (32, 32)
+        assert (await rows.count_tasks(TaskQuery()), len(await rows.tasks(TaskQuery(limit=None)))) == (32, 32)
         assert [release.slug for release in await rows.releases()] == ["r0", "r1"]
         assert [release.slug for release in await rows.releases(limit=1)] == ["r0"]
         active = await rows.active_release()
@@ -237,8 +252,11 @@ async def test_the_newest_verdict_of_a_gate_counts(board: Database) -> None:
 
 async def test_checks_run_are_lines_in_the_order_they_came(board: Database) -> None:
     async with board.transaction() as rows:
-        await rows.add_check("a", "[unit] green", commit=Sha("c0ffee"), at=NOW, by="ada")
+        await rows.add_check("a", "[gate] green", commit=Sha("c0ffee"), at=NOW, by="engine", machine=True)
         await rows.add_check("a", "[e2e] green", commit=None, at=NOW, by="ada")
     async with board.reading() as rows:
-        assert await rows.checks("a") == ["[unit] green", "[e2e] green"]
+        assert await rows.checks("a") == [
+            Check(text="[gate] green", commit=Sha("c0ffee"), at=NOW, by="engine", machine=True),
+            Check(text="[e2e] green", at=NOW, by="ada"),
+        ]
         assert await rows.checks("b") == []

@@ -13,7 +13,7 @@ from adapters.database.records import Database
 from adapters.database.tables import tasks
 from core.errors import Refused
 from core.releases import attach
-from core.tasks import Stage
+from core.tasks import Stage, TaskQuery
 from tests.adapters.database.samples import PATIENCE_SECONDS, a_release, a_task, an_event, another_process, says, tell
 
 
@@ -159,4 +159,4 @@ async def test_the_list_of_ten_thousand_tasks_by_stage_uses_an_index(database: D
         assert "ix_tasks_stage_id" in str(plan.all())
     await engine.dispose()
     async with database.reading() as rows:
-        assert len(await rows.tasks(stage=Stage.BLOCKED)) == 100
+        assert len(await rows.tasks(TaskQuery(stage=Stage.BLOCKED, limit=None))) == 100

@@ -1,4 +1,4 @@
-"""Ships in the record: the ship, its journal, events, gate evidence and seals (spec 6, 8.3)."""
+"""Runs in the record: the run, its journal, events, gate evidence and seals (spec 6, 8.3)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import msgspec
 from sqlalchemy import ColumnElement, select, update
 
 from adapters.database.connections import Connected, changed_columns, changed_since, columns, fields
-from adapters.database.tables import events, journal, seals, settings, ships
+from adapters.database.tables import events, journal, runs, seals, settings
 from adapters.database.tables import evidence as gates
 from core.errors import Refused
 from core.events import Event
-from core.journal import Entry, Evidence, SealRecord, Ship, ShipState
+from core.journal import Entry, Evidence, Run, RunKind, RunState, SealRecord
 from core.registry import Argv, Sha
 
 
-class ShipRows(Connected):
-    """The part of a transaction that is about ships; see `core.ports.Transaction`."""
+class RunRows(Connected):
+    """The part of a transaction that is about runs; see `core.ports.Transaction`."""
 
     newest_event = 0
     """The number of the last event that this transaction appended."""
@@ -24,33 +24,33 @@ class ShipRows(Connected):
         self.newest_event = await self._insert(events, event)
         return msgspec.structs.replace(event, id=self.newest_event)
 
-    async def events(self, *, after: int = 0, release: str | None = None, limit: int = 500) -> list[Event]:
+    async def events(self, *, after: int = 0, release: str | None = None, limit: int | None = 500) -> list[Event]:
         wanted = select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
         if release is not None:
             wanted = wanted.where(events.c.release == release)
         return [Event(**row) for row in (await self._run(wanted)).mappings()]
 
-    async def insert_ship(self, ship: Ship) -> Ship:
-        if ship.state is ShipState.RUNNING:
-            await self._require_none_running(ship)
-        return msgspec.structs.replace(ship, id=await self._insert(ships, ship))
+    async def insert_run(self, run: Run) -> Run:
+        if run.state is RunState.RUNNING:
+            await self._require_none_running(run)
+        return msgspec.structs.replace(run, id=await self._insert(runs, run))
 
-    async def update_ship(self, before: Ship, after: Ship) -> None:
-        if after.state is ShipState.RUNNING:
+    async def update_run(self, before: Run, after: Run) -> None:
+        if after.state is RunState.RUNNING:
             await self._require_none_running(before)
-        unchanged = (ships.c.id == before.id, ships.c.state == before.state, ships.c.attempt == before.attempt)
-        values = changed_columns(ships, before, after) | {"state": after.state, "attempt": after.attempt}
-        if not (await self._run(update(ships).where(*unchanged).values(**values))).rowcount:
-            raise changed_since(f"the ship of {before.release}")
+        unchanged = (runs.c.id == before.id, runs.c.state == before.state, runs.c.attempt == before.attempt)
+        values = changed_columns(runs, before, after) | {"state": after.state, "attempt": after.attempt}
+        if not (await self._run(update(runs).where(*unchanged).values(**values))).rowcount:
+            raise changed_since(f"the {before.kind} of {before.release}")
 
-    async def ship(self, ship_id: int) -> Ship | None:
-        return next(iter(await self._ships(ships.c.id == ship_id)), None)
+    async def run(self, run_id: int) -> Run | None:
+        return next(iter(await self._runs(runs.c.id == run_id)), None)
 
-    async def latest_ship(self, release: str) -> Ship | None:
-        return next(iter(await self._ships(ships.c.release == release, limit=1)), None)
+    async def latest_run(self, release: str) -> Run | None:
+        return next(iter(await self._runs(runs.c.release == release, limit=1)), None)
 
-    async def running_ships(self) -> list[Ship]:
-        return await self._ships(ships.c.state == ShipState.RUNNING)
+    async def unfinished_runs(self) -> list[Run]:
+        return await self._runs(runs.c.state == RunState.RUNNING)
 
     async def entries(self, release: str) -> dict[str, Entry]:
         rows = await self._run(select(journal).where(journal.c.release == release).order_by(journal.c.started_at))
@@ -71,8 +71,7 @@ class ShipRows(Connected):
         await self._insert(seals, seal)
 
     async def seals(self, release: str) -> list[SealRecord]:
-        wanted = select(*fields(seals, SealRecord)).where(seals.c.release == release).order_by(seals.c.id)
-        return [SealRecord(**row) for row in (await self._run(wanted)).mappings()]
+        return await self._all_of(SealRecord, seals.c.release, release)
 
     async def setting(self, name: str) -> str | None:
         return (await self._run(select(settings.c.value).where(settings.c.name == name))).scalar_one_or_none()
@@ -80,17 +79,17 @@ class ShipRows(Connected):
     async def put_setting(self, name: str, value: str) -> None:
         await self._put(settings, {"name": name}, {"value": value})
 
-    async def _ships(self, *where: ColumnElement[bool], limit: int | None = None) -> list[Ship]:
-        """The chosen ships, newest first."""
-        rows = await self._run(select(ships).where(*where).order_by(ships.c.id.desc()).limit(limit))
-        return [Ship(**row) for row in rows.mappings()]
+    async def _runs(self, *where: ColumnElement[bool], limit: int | None = None) -> list[Run]:
+        """The chosen runs, newest first."""
+        rows = await self._run(select(runs).where(*where).order_by(runs.c.id.desc()).limit(limit))
+        return [Run(**row) for row in rows.mappings()]
 
-    async def _require_none_running(self, ship: Ship) -> None:
-        """Refused, naming it, while another ship runs: one at a time, whatever the release (spec 6.10)."""
-        for other in await self.running_ships():
-            if other.id != ship.id:
+    async def _require_none_running(self, run: Run) -> None:
+        """Refused, naming it, while another one is on its way: one at a time, whatever the release (spec 6.10)."""
+        for other in await self.unfinished_runs():
+            if other.id != run.id:
                 raise Refused(
-                    f"{other.release} is being shipped",
+                    f"{other.release} is being {'shipped' if other.kind is RunKind.SHIP else 'prepared'}",
                     f"one at a time; {other.confirmed_by} confirmed it {other.confirmed_at:%Y-%m-%d %H:%M} UTC",
                     "wait until it has ended",
                 )
