@@ -14,7 +14,7 @@ import msgspec
 
 from adapters.config import Settings
 from adapters.web import Web
-from core.errors import Trouble
+from core.errors import Trouble, Unreachable
 from core.ports import Ecosystem, Needs, Processes, Repositories, Strategy
 from core.registry import App, Argv, Package
 from core.words import short
@@ -68,7 +68,9 @@ async def check_environment(
     slots = asyncio.Semaphore(AT_ONCE)
     async with asyncio.TaskGroup() as group:
         looks = [group.create_task(_bounded(name, probe, slots, probe_seconds), name=name) for name, probe in probes]
-    return [*_credentials(settings, needs), *(finding for task in looks for finding in task.result())]
+    missing = list(_credentials(settings, needs))
+    told = {one.what for one in missing}  # Discord misses its token too: once is enough
+    return [*missing, *(finding for task in looks for finding in task.result() if finding.what not in told)]
 
 
 async def _bounded(name: str, probe: Probe, slots: asyncio.Semaphore, seconds: float) -> Sequence[Finding]:
@@ -98,7 +100,6 @@ def _needs(app: App, strategies: Mapping[str, Strategy]) -> Needs:
 
 def _credentials(settings: Settings, needs: Iterable[tuple[str, Needs]]) -> Iterable[Finding]:
     wanted = {settings.bot.token_env: ["the bot"]}
-    wanted |= {token.token_env: [f"{name} of the API"] for name, token in settings.bot.api_tokens.items()}
     for needed_by, one in needs:
         for name in one.credentials:
             wanted.setdefault(name, []).append(needed_by)
@@ -117,13 +118,11 @@ async def _tool(processes: Processes, tool: str) -> list[Finding]:
 
 
 async def _program(processes: Processes, one: Package | App) -> list[Finding]:
-    key, command = _command(one)
-    if command is None or _is_inside(command):
-        return []
-    if processes.finds(command[0]):
-        return []
-    next_ = f"install {command[0]}, or correct {key}"
-    return [Finding(False, f"{command[0]} cannot be run", f"{key} of {one.name} names it", next_)]
+    return [
+        Finding(False, f"{command[0]} cannot be run", f"{key} of {one.name} names it", f"install it, or correct {key}")
+        for key, command in _commands(one)
+        if not _is_inside(command) and not processes.finds(command[0])
+    ]
 
 
 async def _repository(
@@ -133,9 +132,7 @@ async def _repository(
     paths = {f"the deploy ({path})": path for path in files}
     if isinstance(one, Package):
         paths["version_file"] = one.version_file
-    key, command = _command(one)
-    if command and _is_inside(command):
-        paths[key] = str(PurePosixPath(command[0]))
+    paths |= {key: str(PurePosixPath(command[0])) for key, command in _commands(one) if _is_inside(command)}
     head = await repositories.branch_head(one, one.main_branch)
     if head is None:
         next_ = "push it, or correct main_branch in release_repos.yml"
@@ -154,8 +151,9 @@ async def _repository(
     return findings
 
 
-def _command(one: Package | App) -> tuple[str, Argv | None]:
-    return ("release_check", one.release_check) if isinstance(one, Package) else ("test_cmd", one.test_cmd)
+def _commands(one: Package | App) -> list[tuple[str, Argv]]:
+    own = ("release_check", one.release_check) if isinstance(one, Package) else ("test_cmd", one.test_cmd)
+    return [(key, argv) for key, argv in (own, ("qa_test_cmd", one.qa_test_cmd)) if argv]
 
 
 def _is_inside(command: Argv) -> bool:
@@ -168,6 +166,9 @@ def _sites(app: App) -> list[str]:
 
 
 async def _site(web: Web, url: str) -> list[Finding]:
-    status = (await web.get(f"{url}/up")).status
-    next_ = "" if status == 200 else "a ship demands 200: mend the app, or correct its address"
-    return [Finding(status == 200, f"{url}/up answers {status}", next=next_)]
+    next_ = "a ship demands 200: mend the app, or correct its address"
+    try:
+        status = (await web.get(f"{url}/up")).status
+    except Unreachable as silence:
+        return [msgspec.structs.replace(one, next=next_) for one in _findings(silence)]
+    return [Finding(status == 200, f"{url}/up answers {status}", next=next_ if status != 200 else "")]

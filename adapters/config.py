@@ -14,6 +14,7 @@ from typing import cast
 from urllib.parse import unquote
 
 import msgspec
+from packaging.utils import canonicalize_name
 
 from adapters.config_files import (
     AppEntry,
@@ -26,7 +27,7 @@ from adapters.config_files import (
 )
 from adapters.credentials import Secrets
 from adapters.deploys import STRATEGIES
-from adapters.ecosystems.pypi import PyPISettings
+from adapters.ecosystems.pypi import PyPI, PyPISettings
 from adapters.ecosystems.rubygems import RubyGemsSettings
 from adapters.smoke import PageExpectation, SmokeSuite
 from adapters.yaml_file import YamlFile
@@ -34,20 +35,21 @@ from core.errors import Reason, Refused
 from core.permissions import Role
 from core.ports import Waits
 from core.registry import App, Package, Registry, Target, unknown
+from core.reviews import Seat
 
 # A variable with such a name holds a credential; tools that we run know many that no file names.
 _CREDENTIAL_ENDINGS = ("TOKEN", "KEY", "SECRET", "PASSWORD", "CREDENTIALS")
 
 
-class ApiToken(msgspec.Struct, frozen=True):
-    """A bearer of the HTTP API: the variable that holds the token, and what its bearer may be."""
+class ApiSettings(msgspec.Struct, frozen=True):
+    """Where the HTTP API listens."""
 
-    token_env: str
-    roles: frozenset[Role]
+    host: str
+    port: int
 
 
 class BotSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the bot lives in Discord; `api_tokens` by the name of their bearer.
+    """Where the bot lives in Discord, and its API (None: there is none).
 
     `discord_api` replaces Discord's own address, on loopback hosts only.
     """
@@ -56,7 +58,7 @@ class BotSettings(msgspec.Struct, frozen=True, kw_only=True):
     channel_id: int
     role_ids: Mapping[Role, int]
     token_env: str
-    api_tokens: Mapping[str, ApiToken]
+    api: ApiSettings | None
     discord_api: str | None
 
 
@@ -64,11 +66,13 @@ class BotSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Settings:
     """All that the configuration says.
 
-    `tiers`: shape → tiers of test that it owes. `suites`: app → what its production site must show.
+    `tiers`: shape → tiers of test that it owes. `quorum`: the seats that must approve.
+    `suites`: app → what its production site must show.
     """
 
     registry: Registry
     tiers: Mapping[str, tuple[str, ...]]
+    quorum: tuple[Seat, ...]
     suites: Mapping[str, SmokeSuite]
     bot: BotSettings
     pypi: PyPISettings
@@ -109,6 +113,7 @@ def load(folder: Path, environ: Mapping[str, str]) -> Settings:
     return Settings(
         registry=registry,
         tiers=shapes_file.shapes,
+        quorum=shapes_file.quorum,
         suites=smoke_suites,
         bot=_bot(bot_file),
         pypi=PyPISettings(cache_dir=str(state_dir / "pypi"), **repos_file.ecosystems.pypi.given()),
@@ -132,8 +137,11 @@ def _package(file: YamlFile, name: str, projects_dir: str) -> Package | None:
     entry = file.check(PackageEntry, "packages", name)
     if entry is None:
         return None
-    url = _located(file, ("packages", name, "url"), entry.url, projects_dir)
-    return Package(name=name, url=url, **entry.given("url"))
+    url, given = _located(file, ("packages", name, "url"), entry.url, projects_dir), entry.given("url")
+    if entry.ecosystem == PyPI.name:
+        # One spelling (PEP 503): manifests, locks and pins are compared with it.
+        given["published_as"] = canonicalize_name(entry.published_as or name)
+    return Package(name=name, url=url, **given)
 
 
 def _app(file: YamlFile, name: str, projects_dir: str) -> App | None:
@@ -152,6 +160,10 @@ def _target(file: YamlFile, *place: str) -> Target | None:
     entry = file.check(TargetEntry, *place)
     strategy = STRATEGIES.get(str(file.mapping(*place).get("strategy")))
     options = file.check(strategy.Options, *place, "options") if strategy else None
+    production_url = file.at(*place[:-1], "production_url") if place[-1] == "prod_deploy" else None
+    if strategy and strategy.needs_address and entry and not (entry.smoke_url or production_url):
+        why = f"{strategy.name} asks there whether what it pushed serves"
+        file.complain(place, "smoke_url is missing", why, "add smoke_url: https://…")
     return Target(options=options.model_dump(), **entry.given("options")) if entry and options else None
 
 
@@ -185,14 +197,14 @@ def _bot(file: BotFile) -> BotSettings:
         channel_id=discord.channel_id,
         role_ids={role: getattr(discord.role_ids, role) for role in Role},
         token_env=discord.token_env,
-        api_tokens={name: ApiToken(token.token_env, frozenset(token.roles)) for name, token in file.api_tokens.items()},
+        api=ApiSettings(file.api.host, file.api.port) if file.api else None,
         discord_api=discord.discord_api,
     )
 
 
 def _secrets(environ: Mapping[str, str], bot: BotFile | None, registry: Registry, database_url: str) -> Secrets:
     """Everything in `environ` that is a credential by its name, or because the configuration names it."""
-    named = {bot.discord.token_env, *(token.token_env for token in bot.api_tokens.values())} if bot else set[str]()
+    named = {bot.discord.token_env} if bot else set[str]()
     for app in registry.apps.values():
         for target in filter(None, (app.qa_deploy, app.prod_deploy)):
             named |= set(_words(target.options.values()))

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 from adapters.deploys import STRATEGIES
 from adapters.ecosystems import ECOSYSTEMS
 from core.errors import Refused
-from core.permissions import Role
+from core.reviews import Seat
 from core.words import checked_branch, checked_slug, split_words
 
 TIERS = ("unit", "component", "integration", "e2e")
@@ -128,7 +128,8 @@ Command = Annotated[tuple[Text, ...], AfterValidator(_filled), BeforeValidator(_
 Snowflake = Annotated[int, Field(gt=0, lt=2**63)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=100)]
-RoleName = Annotated[Role, Field(strict=False)]
+Host = Annotated[str, _matching(r"[A-Za-z0-9.:-]+", "must be the name or address of an interface of this machine")]
+SeatName = Annotated[Seat, Field(strict=False)]
 
 
 class Entry(BaseModel):
@@ -149,6 +150,7 @@ class PackageEntry(Entry):
     url: Remote
     version_file: Inside
     release_check: Command | None = None
+    qa_test_cmd: Command | None = None
     tag: Tag | None = None
     published_as: Annotated[str, _matching(r"[A-Za-z0-9@][\w./-]*", "is no package name")] | None = None
     release_branch: Branch | None = None
@@ -162,6 +164,7 @@ class AppEntry(Entry):
     hub: bool | None = None
     emoji: Annotated[str, Field(min_length=1, max_length=32)] | None = None
     test_cmd: Command | None = None
+    qa_test_cmd: Command | None = None
     qa_deploy: object = None
     prod_deploy: object = None
     production_url: Site | None = None
@@ -229,9 +232,10 @@ class SuitesFile(Entry):
 
 
 class ShapesFile(Entry):
-    """feature_shapes.yml: shape → the tiers of test that it owes (spec 2.6)."""
+    """feature_shapes.yml: shape → the tiers of test that it owes (spec 2.6), and the seats that must approve (2.5)."""
 
     shapes: Annotated[dict[Slug, Many[Annotated[str, _one_of(TIERS)]]], Field(min_length=1)]
+    quorum: Annotated[Many[SeatName], AfterValidator(_filled)] = tuple(Seat)
 
 
 class RoleIds(Entry):
@@ -252,11 +256,11 @@ class DiscordEntry(Entry):
     discord_api: Loopback | None = None
 
 
-class ApiTokenEntry(Entry):
-    """One of `api_tokens` in bot.yml: who speaks when this token is shown."""
+class ApiEntry(Entry):
+    """`api` in bot.yml: where the HTTP API listens."""
 
-    token_env: Variable
-    roles: Annotated[Many[RoleName], AfterValidator(_filled)]
+    host: Host = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65_535)]
 
 
 class WaitsEntry(Entry):
@@ -282,5 +286,5 @@ class BotFile(Entry):
     """bot.yml."""
 
     discord: DiscordEntry
-    api_tokens: dict[Slug, ApiTokenEntry] = {}
+    api: ApiEntry | None = None
     train: TrainEntry = TrainEntry()

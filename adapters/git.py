@@ -7,18 +7,18 @@ to child processes. Nothing here ever forces a ref.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
-import secrets
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, TypeVar, Unpack, cast
 
-import msgspec
-
+from adapters.merging import merged_tree
 from adapters.mirrors import ISOLATION, How, Mirrors
+from adapters.pushing import PushReport, last_words, not_taken, plain, push_argv, ref_name, refspec_push, verdict
 from core.errors import Refused, StepFailed, Unreachable
-from core.ports import Finished, Processes, Relation
+from core.ports import Conflict, Finished, Logged, Processes, Relation
 from core.registry import Argv, Repository, Sha
 
 if TYPE_CHECKING:
@@ -26,35 +26,17 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _WHO = "Stationmaster <stationmaster@localhost>"
+_NO_REF = "refs/derived"  # git insists on a name while it imports
 _DEPLOY_SECONDS = 3600.0  # a platform builds while we push
 # git itself waits for ever. Not for pushes: a hook may be silent for minutes.
 _IMPATIENT = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60")
-# The connection ended before the remote reported; or the ref was not where the remote had just said, which also happens
-# when our own push did it: curl sends it again when the first connection ends without one byte of answer.
-_UNDECIDED = (
-    "[remote failure]",
-    *(f"[remote rejected] ({why}" for why in ("failed to", "reference al", "incorrect old")),
-)
 _ADVICE = {
     Relation.EQUAL: "resume: it is there",
     Relation.AHEAD: "it contains this commit already: look at what came on top, then resume",
-    Relation.BEHIND: "somebody moved it: when that was meant, prepare again: release freeze",
-    Relation.DIVERGED: "bring what is there into the release branch, then prepare again: release freeze",
-    Relation.UNKNOWN: "put the branch back where it was, or prepare again: release freeze",
+    Relation.BEHIND: "somebody moved it: when that was meant, release prepare",
+    Relation.DIVERGED: "bring what is there into the release branch, then release prepare",
+    Relation.UNKNOWN: "put the branch back where it was, or release prepare",
 }
-
-
-class PushReport(msgspec.Struct, frozen=True):
-    """What git said of one ref. `unknown`: no verdict reached us, so only the remote can tell what happened."""
-
-    status: Literal["moved", "up to date", "rejected", "unknown"]
-    summary: str
-    stderr: str
-
-
-def push_argv(url: str, commit: str, branch: str) -> Argv:
-    """The fast-forward push of `commit` (a full sha, or a word that stands for one). Pure."""
-    return _push(url, commit, _ref("heads", branch))
 
 
 class MirrorRepositories:
@@ -63,22 +45,28 @@ class MirrorRepositories:
     def __init__(self, processes: Processes, folder: Path, *, network_seconds: float = 900) -> None:
         self._mirrors = Mirrors(processes, folder)
         self._network_seconds = network_seconds
+        self._relations: dict[tuple[Sha, Sha], Relation] = {}  # two commits never change how they stand
 
     async def branch_head(self, repository: Repository, branch: str) -> Sha | None:
         """See `core.ports.Repositories`."""
-        head = await self.head_of(repository, repository.url, branch)
-        if head:
-            await self._having(repository, head)
-        return head
+        return (await self.branch_heads(repository, (branch,))).get(branch)
+
+    async def branch_heads(self, repository: Repository, branches: Collection[str]) -> dict[str, Sha]:
+        """See `core.ports.Repositories`."""
+        refs = {ref_name("heads", branch): branch for branch in branches}
+        rows = await self._remote_refs(repository, repository.url, tuple(refs)) if refs else {}
+        heads = {refs[ref]: sha for ref, sha in rows.items() if ref in refs}
+        await self._having(repository, *heads.values())
+        return heads
 
     async def head_of(self, repository: Repository, url: str, branch: str, **how: Unpack[How]) -> Sha | None:
         """Where `branch` is at `url`, which need not be origin; None: there is no such branch. Fetches nothing."""
-        ref = _ref("heads", branch)
+        ref = ref_name("heads", branch)
         return (await self._remote_refs(repository, url, (ref,), **how)).get(ref)
 
     async def tag_commit(self, repository: Repository, tag: str) -> Sha | None:
         """See `core.ports.Repositories`."""
-        ref = _ref("tags", tag)
+        ref = ref_name("tags", tag)
         found = await self._remote_refs(repository, repository.url, (ref, f"{ref}^{{}}"))
         return found.get(f"{ref}^{{}}") or found.get(ref)
 
@@ -91,16 +79,20 @@ class MirrorRepositories:
             return Relation.UNKNOWN
         if ours == theirs:
             return Relation.EQUAL
+        if known := self._relations.get((ours, theirs)):
+            return known
         only = ("git", "rev-list", "--left-right", "--count", f"{ours}...{theirs}")
         match (await self._mirrors.run(mirror, only)).stdout.split():
             case [_, "0"]:
-                return Relation.AHEAD
+                found = Relation.AHEAD
             case ["0", _]:
-                return Relation.BEHIND
+                found = Relation.BEHIND
             case [_, _]:
-                return Relation.DIVERGED
+                found = Relation.DIVERGED
             case _:
                 return Relation.UNKNOWN
+        self._relations[ours, theirs] = found
+        return found
 
     async def read(self, repository: Repository, commit: Sha, path: str) -> bytes | None:
         """See `core.ports.Repositories`."""
@@ -115,6 +107,11 @@ class MirrorRepositories:
         await self._having(repository, new)
         return await self._look(repository, old, lambda at: _changed(at, new))
 
+    async def history(self, repository: Repository, tip: Sha, *without: Sha) -> tuple[Logged, ...]:
+        """See `core.ports.Repositories`."""
+        await self._having(repository, *without)
+        return await self._look(repository, tip, lambda at: _history(at, without))
+
     async def commit_epoch(self, repository: Repository, commit: Sha) -> int:
         """See `core.ports.Repositories`."""
         return await self._look(repository, commit, lambda at: at.committed_date)
@@ -128,40 +125,50 @@ class MirrorRepositories:
     async def derive(self, repository: Repository, parent: Sha, files: Mapping[str, bytes], message: str) -> Sha:
         """See `core.ports.Repositories`. Dated one second after its parent; a file that was there keeps its mode."""
         mirror, git = await self._having(repository, parent), self._mirrors.git
-        modes, epoch = await self._look(
-            repository, parent, lambda at: ({path: _mode(at.tree, path) for path in files}, at.committed_date)
+        before, epoch = await self._look(
+            repository, parent, lambda at: ({path: _entry(at.tree, path) for path in files}, at.committed_date)
         )
-        index = mirror / f"index-{secrets.token_hex(4)}"
-        env = {"GIT_INDEX_FILE": str(index), **_signature(epoch + 1)}
-        blobs = await asyncio.gather(*(git(mirror, "hash-object", "-w", "--stdin", stdin=it) for it in files.values()))
-        entries = [f"{modes[path]} {blob}\t{path}\0" for path, blob in zip(files, blobs, strict=True)]
-        try:
-            await git(mirror, "read-tree", parent, env=env)
-            await git(mirror, "update-index", "-z", "--index-info", env=env, stdin="".join(entries).encode())
-            tree = await git(mirror, "write-tree", env=env)
-        finally:
-            index.unlink(missing_ok=True)
-        made = Sha(await git(mirror, "commit-tree", tree, "-p", parent, "-F", "-", env=env, stdin=message.encode()))
-        # git drops an impossible path with exit code 0, and lets a file take the place of a folder.
-        wrong = await self._look(
-            repository,
-            made,
-            lambda at: (
-                _changed(at, parent) - files.keys() | {p for p, text in files.items() if _blob(at.tree, p) != text}
-            ),
-        )
+        after = {path: ("100755" if before[path][0] == "100755" else "100644", _id(files[path])) for path in files}
+        changes = [(mode, path, files[path]) for path, (mode, _) in after.items()]
+        stdin = _import(parent, epoch + 1, message, changes)
+        made = Sha(await git(mirror, "fast-import", "--quiet", "--done", stdin=stdin))
+        await git(mirror, "read-tree", "--dry-run", made)  # git's own judgement of every path: fast-import has none
+        # It lets a file take the place of a folder, and a folder that of a file.
+        told = (await git(mirror, "diff-tree", "-r", "-z", "--raw", "--no-renames", parent, made)).split("\0")
+        changed = {(path, *what.split()[1:4:2]) for what, path in zip(told[::2], told[1::2], strict=False)}
+        wrong = {path for path, *_ in changed ^ {(path, *it) for path, it in after.items() if it != before[path]}}
         if wrong:
             why = f"git would not write just these files: {', '.join(sorted(wrong))}"
             raise StepFailed(f"no commit was made for {repository.name}", why, "mend the paths in the configuration")
+        self._mirrors.known[mirror].add(made)
+        return made
+
+    async def merge(self, repository: Repository, ours: Sha, theirs: Sha, message: str) -> Sha | Conflict:
+        """See `core.ports.Repositories`. Dated one second after the younger of its parents."""
+        mirror, git = await self._having(repository, ours, theirs), self._mirrors.git
+        if ours == theirs:
+            return ours
+        dates = ("log", "--no-walk=unsorted", "--format=%T %ct", ours, theirs)
+        rows, tree = await asyncio.gather(git(mirror, *dates), merged_tree(self._mirrors, mirror, ours, theirs))
+        if isinstance(tree, Conflict):
+            return tree
+        (before, _, our_epoch), (_, _, their_epoch) = (row.partition(" ") for row in rows.splitlines())
+        if tree == before and await self.relation(repository, ours, theirs) is Relation.AHEAD:
+            return ours
+        # Of a date that git cannot read, in whoever's commit, it says nothing.
+        who = f"{_WHO} {max(int(our_epoch or 0), int(their_epoch or 0)) + 1} +0000"
+        text = f"tree {tree}\nparent {ours}\nparent {theirs}\nauthor {who}\ncommitter {who}\n\n{message}"
+        made = Sha(await git(mirror, "hash-object", "-t", "commit", "-w", "--stdin", stdin=text.encode()))
+        self._mirrors.known[mirror].add(made)
         return made
 
     async def push(self, repository: Repository, commit: Sha, branch: str, *, expected: Sha | None) -> None:
         """See `core.ports.Repositories`. The lease only repeats what the ancestor check proved: never a force."""
-        mirror, ref = await self._having(repository, commit), _ref("heads", branch)
-        if expected and await self.relation(repository, commit, expected) is not Relation.AHEAD:
+        mirror, ref = await self._having(repository, commit), ref_name("heads", branch)
+        if expected and await self.relation(repository, expected, commit) is not Relation.BEHIND:
             why = f"{commit} does not contain {expected}, where the branch is"
             raise StepFailed(f"{branch} of {repository.name} was not pushed", why, _ADVICE[Relation.DIVERGED])
-        argv = _push(repository.url, commit, ref, f"--force-with-lease={ref}:{expected or ''}")
+        argv = refspec_push(repository.url, commit, ref, f"--force-with-lease={ref}:{expected or ''}")
         report = await self._report(mirror, argv, ref, timeout_seconds=self._network_seconds)
         found = await self.branch_head(repository, branch)
         # Also when somebody built upon it in the meantime, it did arrive.
@@ -170,18 +177,18 @@ class MirrorRepositories:
             return
         if found != expected:
             raise await self._moved(repository, branch, commit, expected, found)
-        raise _not_taken(f"{branch} of {repository.name}", report)
+        raise not_taken(f"{branch} of {repository.name}", report)
 
     async def push_tag(self, repository: Repository, tag: str, commit: Sha) -> None:
         """See `core.ports.Repositories`. The same tag of the same commit is the same object anywhere."""
-        mirror, ref = await self._having(repository, commit), _ref("tags", tag)
+        mirror, ref = await self._having(repository, commit), ref_name("tags", tag)
         epoch = await self.commit_epoch(repository, commit)
         text = f"object {commit}\ntype commit\ntag {tag}\ntagger {_WHO} {epoch} +0000\n\n{tag}\n"
         made = await self._mirrors.git(mirror, "mktag", stdin=text.encode())
-        argv = _push(repository.url, made, ref)
+        argv = refspec_push(repository.url, made, ref)
         report = await self._report(mirror, argv, ref, timeout_seconds=self._network_seconds)
         if not await self._is_tagged(repository, tag, commit):
-            raise _not_taken(f"tag {tag} of {repository.name}", report)
+            raise not_taken(f"tag {tag} of {repository.name}", report)
 
     async def push_to(
         self, repository: Repository, commit: Sha, url: str, branch: str, **how: Unpack[How]
@@ -191,29 +198,39 @@ class MirrorRepositories:
         `env` wins over our settings, so GIT_CONFIG_GLOBAL may name a file with a credential helper.
         """
         mirror, argv = await self._having(repository, commit), push_argv(url, commit, branch)
-        return await self._report(mirror, argv, _ref("heads", branch), **{"timeout_seconds": _DEPLOY_SECONDS, **how})
+        return await self._report(
+            mirror, argv, ref_name("heads", branch), **{"timeout_seconds": _DEPLOY_SECONDS, **how}
+        )
 
-    async def _having(self, repository: Repository, commit: Sha) -> Path:
-        """The mirror, with `commit` in it: fetched when it is not there, as on a machine that never saw it."""
-        if not re.fullmatch("[0-9a-f]{40}", commit):
-            raise Refused(f"{commit!r} is no commit", "40 hexadecimal digits name one", "give the full id")
+    async def _having(self, repository: Repository, *commits: Sha) -> Path:
+        """The mirror, with `commits` in it: fetched when they are not there, as on a machine that never saw them."""
+        for commit in commits:
+            if not re.fullmatch("[0-9a-f]{40}", commit):
+                raise Refused(f"{commit!r} is no commit", "40 hexadecimal digits name one", "give the full id")
         mirror = await self._mirrors.mirror(repository.name)
-        known, present = self._mirrors.known[mirror], ("git", "cat-file", "-e", f"{commit}^{{commit}}")
-        if commit not in known and (await self._mirrors.run(mirror, present)).exit_code:
+        if await self._missing(mirror, commits):
             async with self._mirrors.alone(mirror):
-                if (await self._mirrors.run(mirror, present)).exit_code:
+                if missing := await self._missing(mirror, commits):
                     # A ref named after its commit never moves and never clashes, and tells origin what we have.
                     options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options")
-                    refspec = f"{commit}:refs/kept/{commit}"
-                    await self._ask(repository, mirror, ("fetch", *options, _plain(repository.url), refspec))
-        known.add(commit)
+                    kept = (f"{commit}:refs/kept/{commit}" for commit in missing)
+                    await self._ask(repository, mirror, ("fetch", *options, plain(repository.url), *kept))
+        self._mirrors.known[mirror].update(commits)
         return mirror
+
+    async def _missing(self, mirror: Path, commits: Collection[Sha]) -> list[Sha]:
+        unknown = [commit for commit in dict.fromkeys(commits) if commit not in self._mirrors.known[mirror]]
+        if not unknown:
+            return []
+        asked = "".join(f"{commit}^{{commit}}\n" for commit in unknown).encode()
+        found = (await self._mirrors.run(mirror, ("git", "cat-file", "--batch-check"), stdin=asked)).stdout
+        return [commit for commit in unknown if f"{commit} commit " not in found]
 
     async def _remote_refs(
         self, repository: Repository, url: str, refs: tuple[str, ...], **how: Unpack[How]
     ) -> dict[str, Sha]:
         mirror = await self._mirrors.mirror(repository.name)
-        args = ("ls-remote", "--quiet", "--end-of-options", _plain(url), *refs)
+        args = ("ls-remote", "--quiet", "--end-of-options", plain(url), *refs)
         rows = (await self._ask(repository, mirror, args, **how)).splitlines()
         return {ref: Sha(sha) for sha, _, ref in (row.partition("\t") for row in rows)}
 
@@ -222,11 +239,11 @@ class MirrorRepositories:
         try:
             how.setdefault("timeout_seconds", self._network_seconds)
             done = await self._mirrors.run(mirror, ("git", *_IMPATIENT, *args), **how)
-            why = _last_words(done.stderr) if done.exit_code else ""
+            why = last_words(done.stderr) if done.exit_code else ""
         except StepFailed as late:
             done, why = Finished(1, "", ""), late.reasons[0].why
         if done.exit_code:
-            next_ = f"check the url of {repository.name} and who may read it, then resume"
+            next_ = f"check the url of {repository.name} and who may read it"
             raise Unreachable(f"{args[0]} for {repository.name} got no answer", why, next_)
         return done.stdout
 
@@ -237,12 +254,12 @@ class MirrorRepositories:
         found = await self.tag_commit(repository, tag)
         if found and found != commit:
             what = f"tag {tag} of {repository.name} names another commit"
-            raise StepFailed(what, f"expected {commit}, found {found}", "bump the version, then release freeze")
+            raise StepFailed(what, f"expected {commit}, found {found}", "bump the version, then release prepare")
         return found == commit
 
     async def _report(self, mirror: Path, argv: Argv, ref: str, **how: Unpack[How]) -> PushReport:
         try:
-            return _verdict(await self._mirrors.run(mirror, argv, **how), ref)
+            return verdict(await self._mirrors.run(mirror, argv, **how), ref)
         except StepFailed as late:
             return PushReport("unknown", late.reasons[0].why, "")
 
@@ -254,49 +271,20 @@ class MirrorRepositories:
         return StepFailed(f"{branch} of {repository.name} has moved", why, _ADVICE[relation])
 
 
-def _plain(text: str, forbidden: str = "") -> str:
-    """`text`, unless git would take it for an option (`--upload-pack=CMD` as an url runs CMD) or for a pattern."""
-    if not text or text.startswith("-") or re.search(rf"[\x00-\x1f\x7f{forbidden}]", text):
-        raise Refused(f"git may not be given {text!r}", "it would be read as something else", "mend the configuration")
-    return text
+def _import(parent: Sha, epoch: int, message: str, changes: Iterable[tuple[str, str, bytes]]) -> bytes:
+    """What `git fast-import` makes one commit of, printing its id; no ref is left. `changes`: mode, path, content."""
+    text = message.encode()
+    lines = [f"commit {_NO_REF}\nmark :1\nauthor {_WHO} {epoch} +0000\ncommitter {_WHO} {epoch} +0000\n".encode()]
+    lines += [b"data %d\n%s\nfrom %s\n" % (len(text), text, parent.encode())]
+    for mode, path, content in changes:
+        quoted = re.sub(r'["\\]', r"\\\g<0>", path).replace("\n", "\\n")
+        lines += [f'M {mode} inline "{quoted}"\ndata {len(content)}\n'.encode(), content, b"\n"]
+    return b"".join([*lines, f"get-mark :1\nreset {_NO_REF}\nfrom {'0' * 40}\ndone\n".encode()])
 
 
-def _ref(kind: Literal["heads", "tags"], name: str) -> str:
-    return f"refs/{kind}/" + _plain(name, r" ~^:?*\[\\")
-
-
-def _push(url: str, commit: str, ref: str, *options: str) -> Argv:
-    return ("git", "push", "--porcelain", *options, "--end-of-options", _plain(url), f"{_plain(commit)}:{ref}")
-
-
-def _verdict(done: Finished, ref: str) -> PushReport:
-    """The status line of `ref` decides: git prints `Done`, and even exits 0, for what did not happen."""
-    for line in done.stdout.splitlines():
-        flag, _, rest = line.partition("\t")
-        names, _, summary = rest.partition("\t")
-        if names.endswith(f":{ref}") and not summary.startswith(_UNDECIDED):
-            status = "rejected" if flag == "!" else "up to date" if flag == "=" else "moved"
-            return PushReport(status, summary, done.stderr)
-    return PushReport("unknown", _last_words(done.stderr) or f"git exited with {done.exit_code}", done.stderr)
-
-
-def _not_taken(what: str, report: PushReport) -> StepFailed | Unreachable:
-    """The remote was read back and does not have it."""
-    if report.status == "unknown":
-        return Unreachable(f"{what} was not pushed", report.summary, "see that origin can be reached, then resume")
-    why = f"origin said {report.summary}: {_last_words(report.stderr)}"
-    return StepFailed(f"{what} was not taken", why, "see what protects it on origin, then resume")
-
-
-def _last_words(stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip() and not line.startswith("hint:")]
-    return " / ".join(lines[-4:])
-
-
-def _signature(epoch: int) -> dict[str, str]:
-    name, _, email = _WHO.rstrip(">").partition(" <")
-    who = {"NAME": name, "EMAIL": email, "DATE": f"{epoch} +0000"}
-    return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
+def _id(content: bytes) -> str:
+    """What git calls a file with this content."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _look(mirror: Path, commit: Sha, look: Callable[[Commit], _T]) -> _T:
@@ -315,6 +303,22 @@ def _look(mirror: Path, commit: Sha, look: Callable[[Commit], _T]) -> _T:
         raise StepFailed(f"{commit} cannot be read in {mirror.name}", why, next_) from error
 
 
+def _history(at: Commit, without: Collection[Sha]) -> tuple[Logged, ...]:
+    from git import Commit
+
+    rows = str(at.repo.git.rev_list("--topo-order", at.hexsha, *(f"^{other}" for other in without))).split()
+    found = (Commit(at.repo, bytes.fromhex(sha)) for sha in rows)
+    return tuple(
+        Logged(
+            sha=Sha(one.hexsha),
+            parents=tuple(Sha(parent.hexsha) for parent in one.parents),
+            author=one.author.name or "",
+            message=str(one.message),
+        )
+        for one in found
+    )
+
+
 def _changed(at: Commit, other: Sha) -> frozenset[str]:
     return frozenset(path for diff in at.diff(other) for path in (diff.a_path, diff.b_path) if path)
 
@@ -327,8 +331,9 @@ def _blob(tree: Tree, path: str) -> bytes | None:
     return cast(bytes, entry.data_stream.read()) if entry.type == "blob" else None
 
 
-def _mode(tree: Tree, path: str) -> str:
+def _entry(tree: Tree, path: str) -> tuple[str, str]:
+    """Mode and id of what is at `path`; blank where nothing is."""
     try:
-        return "100755" if (tree / path).mode == 0o100755 else "100644"
+        return f"{(tree / path).mode:06o}", (tree / path).hexsha
     except KeyError:
-        return "100644"
+        return "", ""

@@ -25,14 +25,16 @@ from core.registry import Argv
 _BUSY_SECONDS = 1800.0  # longer than the longest fetch
 _POLL_SECONDS = 0.05
 _QUIET = {"gc.auto": "0", "maintenance.auto": "false"}
-# Nobody's hooks and configuration; what we write survives a power cut; a fetch is there whole or not at all.
-_SETTINGS = {**_QUIET, "core.hooksPath": os.devnull, "core.fsync": "committed", "fetch.unpackLimit": "1"}
+# Nobody's hooks and configuration; what we write survives a power cut; what comes is there whole or not at all.
+_WHOLE = {"fetch.unpackLimit": "1", "fastimport.unpackLimit": "1"}
+_SETTINGS = {**_QUIET, **_WHOLE, "core.hooksPath": os.devnull, "core.fsync": "committed"}
 ISOLATION = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_COUNT": str(len(_SETTINGS)),
     **{f"GIT_CONFIG_KEY_{i}": name for i, name in enumerate(_SETTINGS)},
     **{f"GIT_CONFIG_VALUE_{i}": value for i, value in enumerate(_SETTINGS.values())},
+    "GIT_ATTR_NOSYSTEM": "1",
     "LC_ALL": "C",  # its words are read by programs
 }
 
@@ -101,6 +103,25 @@ class Mirrors:
             await self._remove(tree)
             async with self.alone(mirror):
                 await self.git(mirror, "worktree", "prune", "--expire=now")
+
+    @asynccontextmanager
+    async def attributes(self, mirror: Path, commit: str) -> AsyncGenerator[Path, None]:
+        """A folder with the .gitattributes of `commit` and nothing else: a work tree for git to read them from.
+
+        In the mirror's own info/attributes they would also rule over checkouts of other commits.
+        """
+        tree = self._own / f"{mirror.stem}-attributes-{secrets.token_hex(6)}"
+        where = {"GIT_DIR": str(mirror), "GIT_WORK_TREE": str(tree), "GIT_INDEX_FILE": str(tree / ".index")}
+        try:
+            tree.mkdir(parents=True)
+            argv = ("git", "checkout", "--quiet", commit, "--", ":(glob)**/.gitattributes")
+            done = await self.run(tree, argv, env=where)
+            if done.exit_code and "did not match any file" not in done.stderr:
+                why = done.stderr.strip()
+                raise StepFailed(f"the attributes of {commit} cannot be read in {mirror.name}", why, "resume")
+            yield tree
+        finally:
+            await self._remove(tree)
 
     async def _restore(self, mirror: Path) -> None:
         """Make `mirror` where it is not, or not whole; forget locks and worktrees of the dead. We are alone in it."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from core.errors import Reason, Refused
 from core.releases import Artefact
 
-_BUILD_AGAIN = "release freeze builds it again"
+_BUILD_AGAIN = "release prepare builds it again"
 
 
 class HashShelf:
@@ -62,7 +62,6 @@ def _copy(source: Path, folder: Path, name: str = "") -> tuple[str, int]:
             new.flush()
             os.fsync(new.fileno())
             Path(new.name).replace(folder / (name or digest.hexdigest()))
-        except BaseException:
-            Path(new.name).unlink(missing_ok=True)
-            raise
+        finally:
+            Path(new.name).unlink(missing_ok=True)  # there only where it went wrong
         return digest.hexdigest(), new.tell()

@@ -1,4 +1,4 @@
-"""The read-only look at a production site: GET only, and guarded as a whole: it never fails a ship (spec 8, L44)."""
+"""The read-only look at a production site: GET only (spec 8)."""
 
 from __future__ import annotations
 
@@ -43,11 +43,8 @@ class HttpSmoke:
         if app.base_url is None:
             status, summary = SealStatus.UNSEALED, "not sealed: no smoke_url and no production_url"
         else:
-            try:
-                checks = await self._look_twice(app.base_url.rstrip("/"), self._suites.get(app.name, SmokeSuite()))
-                status, summary = _verdict(checks)
-            except Exception as error:  # whatever the checker trips over is no verdict on the site
-                status, summary = SealStatus.UNSEALED, f"not sealed: {type(error).__name__}: {error}"
+            checks = await self._look_twice(app.base_url.rstrip("/"), self._suites.get(app.name, SmokeSuite()))
+            status, summary = _verdict(checks)
         return SealRecord(app=app.name, status=status, summary=summary, checked_at=self._clock.now(), checks=checks)
 
     async def _look_twice(self, base_url: str, suite: SmokeSuite) -> tuple[PageCheck, ...]:

@@ -90,7 +90,9 @@ class YamlFile:
         except OSError as error:
             missing = isinstance(error, FileNotFoundError)
             what = "is missing" if missing else f"cannot be read: {error.strerror}"
-            self.complain((), what, "", "copy the example of that name and edit it")
+            self.complain(
+                (), what, "", "copy the example of that name and edit it, or name its folder in STATIONMASTER_CONFIG"
+            )
             return None
         if len(content) > LARGEST_BYTES:
             self.complain((), f"is larger than {LARGEST_BYTES // 1024} KiB", "no configuration is", "split or clean it")

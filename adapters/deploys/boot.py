@@ -62,18 +62,21 @@ def is_same(said: str, commit: str) -> bool:
     return said.startswith(commit) or commit.startswith(said)
 
 
-async def observe_revision(web: Web, app: App, target: Target, commit: Sha) -> Observation:
-    """What the target itself says; Blind when it was never taught to."""
+async def observe_revision(web: Web, app: App, target: Target, commit: Sha, *, require_up: bool = False) -> Observation:
+    """What the target itself says; Blind when it was never taught to. `require_up`: `/up` must be 200, too."""
     url = base_url(app, target)
     if url is None or target.revision_path is None:
         return Blind(f"{app.name} does not say what it runs")
     try:
         said = await _running(web, url, target.revision_path)
+        status = (await web.get(f"{url}/up")).status if require_up else 200
     except Unreachable as trouble:
         return CannotTell(str(trouble))
     if said is None:
         return CannotTell(f"{app.name} names no commit at {target.revision_path}")
-    return Already(_proof(said)) if is_same(said, commit) else NotYet(f"now runs {short(said)}")
+    if not is_same(said, commit):
+        return NotYet(f"now runs {short(said)}")
+    return Already(_proof(said)) if status == 200 else NotYet(f"runs {short(said)}, and /up answers {status}")
 
 
 async def until_serving(

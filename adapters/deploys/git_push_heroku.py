@@ -19,7 +19,8 @@ from pydantic import Field
 from adapters.deploys import boot
 from adapters.deploys.options import EnvNames, StrictOptions
 from adapters.deploys.telling import end_of, revert_commands
-from adapters.git import MirrorRepositories, PushReport, push_argv
+from adapters.git import MirrorRepositories
+from adapters.pushing import PushReport, push_argv
 from adapters.web import Web
 from core.errors import NeedsOperator, Reason, StepFailed, Trouble, Unreachable
 from core.observations import CannotTell, Facts, NotYet, Observation
@@ -37,6 +38,7 @@ class GitPushHeroku:
     """`strategy: git_push_heroku`."""
 
     name = "git_push_heroku"
+    needs_address = True
 
     class Options(StrictOptions):
         """`remote`: git URL, Heroku's own unless set. `run_seconds`: how long a post-deploy command may take."""
@@ -67,7 +69,7 @@ class GitPushHeroku:
 
     async def observe(self, app: App, target: Target, commit: Sha) -> Observation:
         """What the app says; where it does not answer, a git remote elsewhere proves that `commit` never got there."""
-        seen = await boot.observe_revision(self._web, app, target, commit)
+        seen = await boot.observe_revision(self._web, app, target, commit, require_up=True)
         if not isinstance(seen, CannotTell):
             return seen
         options = _options(target)
@@ -108,7 +110,7 @@ class GitPushHeroku:
         word = shlex.join(command)
         return (*head, f"'{word}'" if word in head else word)
 
-    async def run(self, app: App, target: Target, command: Argv, *, log: Path) -> Facts:
+    async def run(self, app: App, target: Target, command: Argv, commit: Sha, *, log: Path) -> Facts:
         """See `core.ports.Strategy`; told apart are the remote verdict, never started, and never heard of again."""
         options, shown = _options(target), shlex.join(command)
         with git_config(options.url, options.credentials) as env:
@@ -153,9 +155,14 @@ class GitPushHeroku:
             what = f"nobody can tell whether {short(commit)} reached {app.name}"
             raise NeedsOperator(what, f"{report.summary}; {trouble.reasons[0]}", boot.ANSWER) from trouble
         if head != commit:
-            why = f"the answer to the push was lost, and now {_place(options, head)}\n{_words_of(report)}".strip()
+            why = (
+                f"the answer to the push was lost, and now {_place(options, head)}; it may have been built all the same"
+            )
+            why = f"{why}\n{_words_of(report)}".strip()
             raise StepFailed(
-                f"{short(commit)} is not on {app.name}", why, "release resume: pushing it a second time is harmless"
+                f"the push of {short(commit)} to {app.name} was cut off",
+                why,
+                "release resume: pushing it a second time is harmless",
             )
 
 
@@ -199,7 +206,7 @@ def _words_of(report: PushReport) -> str:
 def _rejected(app: App, commit: Sha, report: PushReport) -> Trouble:
     why = f"{report.summary}\n{_words_of(report)}".strip()
     if _REFUSED_AS_OLD.search(report.summary):
-        next_ = f"somebody pushed there: merge what it has into {app.release_branch}, then release freeze"
+        next_ = f"somebody pushed there: merge what it has into {app.release_branch}, then release prepare"
     else:
         next_ = "release resume builds it again; when the code is at fault, ship a fix"
     return StepFailed(f"{app.name} refused {short(commit)}", why, next_)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import AsyncExitStack
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, Field
 
 from adapters.deploys import boot
 from adapters.deploys.options import EnvName, EnvNames, StrictOptions, Words
+from adapters.deploys.runner import CHECKOUT, Runner
 from adapters.deploys.telling import end_of, revert_commands
 from adapters.git import MirrorRepositories
 from adapters.web import Web
@@ -33,28 +35,23 @@ def _inside(script: Argv) -> Argv:
     return (f"./{path}", *script[1:])
 
 
-def _outside(prefix: Argv) -> Argv:
-    if "/" in prefix[0] and not prefix[0].startswith("/"):
-        raise ValueError(f"{prefix[0]!r} is neither a program's name nor an absolute path")
-    return prefix
-
-
 class RepoScript:
     """`strategy: repo_script`."""
 
     name = "repo_script"
+    needs_address = False
 
     class Options(StrictOptions):
         """`script`: its first word is a path in the repository. `credentials`: variables that it may see, by name.
 
-        `run_prefix`: what a post-deploy command is appended to; without it there is nowhere to run one.
+        `run`: where post-deploy commands run; without it there is nowhere to run one.
         """
 
         script: Annotated[Words, AfterValidator(_inside)]
         credentials: EnvNames = ()
         env: dict[EnvName, str] = Field(default_factory=dict[EnvName, str])
         timeout_seconds: Annotated[float, Field(gt=0)] = 1800
-        run_prefix: Annotated[Words, AfterValidator(_outside)] | None = None
+        run: Runner | None = None
 
     def __init__(self, processes: Processes, repositories: MirrorRepositories, web: Web, clock: Clock) -> None:
         self._processes, self._repositories, self._web, self._clock = processes, repositories, web, clock
@@ -62,7 +59,7 @@ class RepoScript:
     def needs(self, app: App, target: Target) -> Needs:
         """See `core.ports.Strategy`."""
         options = _options(target)
-        tools = options.run_prefix[:1] if options.run_prefix else ()
+        tools = options.run.tools if options.run else ()
         return Needs(files=(options.script[0].removeprefix("./"),), credentials=options.credentials, tools=tools)
 
     def commands(self, app: App, target: Target, commit: str) -> tuple[Argv, ...]:
@@ -74,7 +71,7 @@ class RepoScript:
         return await boot.observe_revision(self._web, app, target, commit)
 
     async def deploy(self, app: App, target: Target, commit: Sha, *, log: Path) -> Facts:
-        """Run the script to its end; a target that names its commit is asked afterwards, but not smoked again."""
+        """Run the script to its end; a target that names its commit is asked afterwards; only QA is smoked again."""
         options = _options(target)
         script = options.script[0].removeprefix("./")
         async with self._repositories.checkout(app, commit) as worktree:
@@ -84,24 +81,34 @@ class RepoScript:
         if ended.exit_code:
             next_ = "what it did so far stays done: look at its log, then release resume runs it again"
             raise StepFailed(f"{script} of {app.name} exited with {ended.exit_code}", end_of(log), next_)
-        if target.revision_path is None or boot.base_url(app, target) is None:
+        is_qa = target == app.qa_deploy  # which must boot, whatever the script says (spec 5.1)
+        if not is_qa and (target.revision_path is None or boot.base_url(app, target) is None):
             return {"verified": False, "proof": f"not verified: {script} exited with 0"}
         stale = Reason("", f"{script} exited with 0 all the same", "look at its log, then release resume")
         return await boot.until_serving(
-            self._web, self._clock, app, target, commit, seconds=_SETTLE_SECONDS, stale=stale, require_up=False
+            self._web, self._clock, app, target, commit, seconds=_SETTLE_SECONDS, stale=stale, require_up=is_qa
         )
 
     def run_argv(self, app: App, target: Target, command: Argv) -> Argv | None:
         """See `core.ports.Strategy`."""
-        prefix = _options(target).run_prefix
-        return (*prefix, *command) if prefix else None
+        runner = _options(target).run
+        return runner.argv(command) if runner else None
 
-    async def run(self, app: App, target: Target, command: Argv, *, log: Path) -> Facts:
+    async def run(self, app: App, target: Target, command: Argv, commit: Sha, *, log: Path) -> Facts:
         """See `core.ports.Strategy`; `run_argv` gave an argv for this command."""
-        options, argv = _options(target), self.run_argv(app, target, command)
-        assert argv
-        shown = f"{shlex.join(command)} on {app.name}"
-        ended = await self._finish(options, argv, shown, None, options.env, log)
+        options = _options(target)
+        runner, shown = options.run, f"{shlex.join(command)} on {app.name}"
+        assert runner
+        env = {**options.env, "STATIONMASTER_COMMIT": commit}
+        async with AsyncExitStack() as stack:
+            cwd = Path(runner.local) if runner.local else None
+            if runner.local == CHECKOUT:
+                cwd = await stack.enter_async_context(self._repositories.checkout(app, commit))
+            ended = await self._finish(options, runner.argv(command), shown, cwd, env, log)
+        if runner.never_began(ended):
+            raise StepFailed(f"{shown} did not start", end_of(log), "release resume, when that is mended")
+        if runner.is_unknown(ended):
+            raise NeedsOperator(f"nobody can tell how {shown} ended", end_of(log), boot.ANSWER)
         if ended.exit_code:
             raise StepFailed(f"{shown} exited with {ended.exit_code}", end_of(log), "release resume runs it again")
         return {"exit": 0}
@@ -142,7 +149,9 @@ def _require_script(app: App, worktree: Path, script: str, commit: Sha) -> None:
     path = worktree / script
     if not path.is_file():
         what = f"{app.name} has no {script} at {short(commit)}"
-        raise StepFailed(what, "its deploy script must be part of the commit that ships", "add it, then release freeze")
+        raise StepFailed(
+            what, "its deploy script must be part of the commit that ships", "add it, then release prepare"
+        )
     if not os.access(path, os.X_OK):
-        next_ = f"git update-index --chmod=+x {script}, commit, then release freeze"
+        next_ = f"git update-index --chmod=+x {script}, commit, then release prepare"
         raise StepFailed(f"{script} of {app.name} cannot be run", f"at {short(commit)} it is not executable", next_)

@@ -7,7 +7,7 @@ block) is refused with its line, never guessed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -16,6 +16,7 @@ from core.errors import Refused
 # Options that say nothing about where a gem comes from. All others do: git, path, github, branch …, and the names that
 # a Gemfile gives to git sources of its own.
 _NEUTRAL = re.compile(r"groups?|require|platforms?|source|install_if|env|type|force_ruby_platform")
+_REVISION = ("branch", "tag", "ref")
 _KEYWORD = re.compile(r"if|unless|case|begin|while|until|for|def|class|module")
 
 _LEFT_OUT = re.compile(r"^=begin\b.*?^=end\b|^__END__$.*", re.M | re.S)
@@ -96,10 +97,19 @@ def pinned(text: str, versions: Mapping[str, str]) -> str:
 
     Refused when a gem is not called for, or in a way that cannot be rewritten without guessing.
     """
+    return _changed(text, versions, _rewritten)
+
+
+def pointed(text: str, commits: Mapping[str, str]) -> str:
+    """As `pinned`, with gems that stay in git at exactly these commits; Refused when one of them is not in git."""
+    return _changed(text, commits, _pointed)
+
+
+def _changed(text: str, wanted: Mapping[str, str], rewritten: Callable[[GemCall, str], str]) -> str:
     calls = list(gem_calls(text))
-    chosen = {name: _only_call([call for call in calls if call.name == name], name) for name in versions}
+    chosen = {name: _only_call([call for call in calls if call.name == name], name) for name in wanted}
     for name, call in sorted(chosen.items(), key=lambda item: item[1].start, reverse=True):
-        text = text[: call.start] + _rewritten(call, versions[name]) + text[call.end :]
+        text = text[: call.start] + rewritten(call, wanted[name]) + text[call.end :]
     return text
 
 
@@ -127,6 +137,19 @@ def _rewritten(call: GemCall, version: str) -> str:
         elif index and "#" in one.gap:
             notes += one.gap
     return text + (notes if call.in_parentheses else notes.rstrip())
+
+
+def _pointed(call: GemCall, commit: str) -> str:
+    """The arguments of a gem in git with `ref` in place of whatever said which commit."""
+    name, *rest = call.arguments
+    if not any(one.key and not one.stays and one.key not in (*_REVISION, "path") for one in rest):
+        why = "the Gemfile does not take it from git, so it cannot be at the commit that rides"
+        next_ = "take it from a branch, then release prepare"
+        raise Refused(f"QA would see another {call.name} than rides", why, next_)
+    kept = [one for one in rest if one.key not in _REVISION]
+    gap = next((one.gap for one in rest if one.key in _REVISION), " ")
+    quote = name.text[0]
+    return ",".join([name.text, *(one.gap + one.text for one in kept), f"{gap}ref: {quote}{commit}{quote}"])
 
 
 def _read_call(text: str, start: int, in_parentheses: bool, blocks: list[str]) -> GemCall:

@@ -16,7 +16,6 @@ import msgspec
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
-    canonicalize_name,
     parse_sdist_filename,
     parse_wheel_filename,
 )
@@ -111,12 +110,16 @@ class PyPI:
         return pyproject.dependencies(files.get(self.manifest) or b"", files.get(self.lock) or b"")
 
     def repinned(self, manifest: bytes, pins: Sequence[Pin]) -> bytes:
-        """`name[extras]==version; marker`, and no entry in `[tool.uv.sources]` any more."""
+        """`name[extras]==version; marker` without an entry in `[tool.uv.sources]`; or one with `rev = "commit"`."""
         return pyproject.repinned(manifest, pins)
 
     def locked_versions(self, lock: bytes) -> Mapping[str, str]:
         """What `uv.lock` takes from a registry."""
         return pyproject.locked_versions(lock)
+
+    def locked_commits(self, lock: bytes) -> Mapping[str, str]:
+        """What `uv.lock` takes from git."""
+        return pyproject.locked_commits(lock)
 
     def is_newer(self, version: str, than: str) -> bool:
         """Compares as PEP 440 does."""
@@ -132,9 +135,11 @@ class PyPI:
         if done.exit_code:
             raise StepFailed(f"{package.name} does not build", _said(done), "look at its log")
         artefacts = tuple(_artefact(path) for path in sorted(out.iterdir()))
-        if {_identity(one.filename)[0] for one in artefacts} != {_name(package)}:
+        if {_identity(one.filename)[0] for one in artefacts} != {package.distribution}:
             built = ", ".join(one.filename for one in artefacts) or "nothing"
-            raise StepFailed(f"{package.name} built {built}", f"expected {_name(package)}", "correct published_as")
+            raise StepFailed(
+                f"{package.name} built {built}", f"expected {package.distribution}", "correct published_as"
+            )
         return artefacts
 
     async def listing(self, package: Package, version: str) -> Listing:
@@ -183,18 +188,19 @@ class PyPI:
         if done.exit_code and _LATER.search(said) and not _DENIED.search(said):
             raise StepFailed("uv lock cannot resolve yet", said, "release resume, in a few minutes")
         if done.exit_code:
-            raise Refused("uv lock failed", said, "correct what it names, then release freeze")
-        wanted = {canonicalize_name(pin.distribution): str(Version(pin.version)) for pin in pins}
+            raise Refused("uv lock failed", said, "correct what it names, then release prepare")
+        wanted = {pin.distribution: pin.commit or str(Version(pin.version)) for pin in pins}
         if yanked := [f"{name} {version}" for name, version in _YANKED.findall(said) if wanted.get(name) == version]:
-            raise Refused(f"{', '.join(yanked)} is yanked", said, "bump the version, then release freeze")
-        locked = self.locked_versions((worktree / self.lock).read_bytes())
-        if stuck := sorted(name for name, version in wanted.items() if locked.get(name) != version):
+            raise Refused(f"{', '.join(yanked)} is yanked", said, "bump the version, then release prepare")
+        lock = (worktree / self.lock).read_bytes()
+        locked = {**self.locked_versions(lock), **self.locked_commits(lock)}
+        if stuck := sorted(name for name, exact in wanted.items() if locked.get(name) != exact):
             raise StepFailed(
                 f"the lock did not move to the new {', '.join(stuck)}", said, "release resume, in a few minutes"
             )
 
     async def _files(self, package: Package, version: str) -> list[_File]:
-        url = f"{self._settings.index_url.rstrip('/')}/{_name(package)}/"
+        url = f"{self._settings.index_url.rstrip('/')}/{package.distribution}/"
         headers = {"Accept": "application/vnd.pypi.simple.v1+json", "Cache-Control": "no-cache"}
         answer = await self._web.get(url, headers)
         if answer.status == 404:
@@ -209,7 +215,7 @@ class PyPI:
 
     async def _owner(self, package: Package) -> str:
         """Whose it seems to be. Only ever shown, so not knowing is fine."""
-        url = urljoin(f"{self._settings.index_url.rstrip('/')}/", f"../pypi/{_name(package)}/json")
+        url = urljoin(f"{self._settings.index_url.rstrip('/')}/", f"../pypi/{package.distribution}/json")
         try:
             info = msgspec.json.decode((await self._web.get(url)).body, type=_Project).info
         except (Unreachable, msgspec.DecodeError):
@@ -220,11 +226,11 @@ class PyPI:
 def _publish_trouble(package: Package, said: str) -> Trouble:
     """Refused where trying again can never help; else StepFailed, and the caller looks at the index first."""
     if _TAKEN.search(said):
-        return Refused(f"{package.name}: version taken by other bytes", said, "bump the version, then release freeze")
+        return Refused(f"{package.name}: version taken by other bytes", said, "bump the version, then release prepare")
     if _DENIED.search(said):
         return Refused(f"{package.name}: the index denies us", said, "set UV_PUBLISH_TOKEN to one that may upload")
     if _REJECTED.search(said):
-        return Refused(f"{package.name}: the index rejects it", said, "correct what it names, then release freeze")
+        return Refused(f"{package.name}: the index rejects it", said, "correct what it names, then release prepare")
     return StepFailed(f"{package.name} was not published", said, "release resume")
 
 
@@ -237,10 +243,6 @@ def _said(done: Finished) -> str:
 def _artefact(path: Path) -> Artefact:
     body = path.read_bytes()
     return Artefact(path.name, hashlib.sha256(body).hexdigest(), len(body))
-
-
-def _name(package: Package) -> str:
-    return canonicalize_name(package.distribution)
 
 
 def _identity(filename: str) -> tuple[str, Version | None]:

@@ -54,21 +54,28 @@ def dependencies(manifest: bytes, lock: bytes) -> tuple[Dependency, ...]:
 
 
 def repinned(manifest: bytes, pins: Sequence[Pin]) -> bytes:
-    """`name[extras]==version; marker`, and no entry in `[tool.uv.sources]` any more; all else to the letter."""
+    """`name[extras]==version; marker`, and no entry in `[tool.uv.sources]` any more; all else to the letter.
+
+    A pin to a commit leaves the entry, or the URL, and has it name that commit.
+    """
     document = _parsed(manifest)
     declared, sources = _declared(document), _sources(document)
-    versions = {canonicalize_name(pin.distribution): pin.version for pin in pins}
+    wanted = {canonicalize_name(pin.distribution): pin for pin in pins}
     names = [canonicalize_name(_requirement(text).name) for text in declared]
-    if strangers := sorted(versions.keys() - set(names)):
+    if strangers := sorted(wanted.keys() - set(names)):
         why = "project.dependencies does not name it"
-        raise Refused.all(Reason(f"{name} cannot be pinned", why, "release freeze") for name in strangers)
+        raise Refused.all(Reason(f"{name} cannot be pinned", why, "release prepare") for name in strangers)
     for position, name in enumerate(names):
         text = declared[position]
-        if name in versions and (pinned := _pinned(text, versions[name])) != text:
+        if name in wanted and (pinned := _pinned(text, wanted[name])) != text:
             is_literal = isinstance(text, String) and text.as_string().startswith("'")
             declared[position] = tomlkit.string(pinned, literal=is_literal)
-    for key in [key for key in sources if canonicalize_name(key) in versions]:
-        del sources[key]
+    for key in [key for key in sources if canonicalize_name(key) in wanted]:
+        if commit := wanted[canonicalize_name(key)].commit:
+            for source in _alternatives(sources[key]):
+                _point(source, key, commit)
+        else:
+            del sources[key]
     return tomlkit.dumps(document).encode()  # pyright: ignore[reportUnknownMemberType]
 
 
@@ -77,6 +84,23 @@ def locked_versions(lock: bytes) -> Mapping[str, str]:
 
     A name that is locked more than once gets all its versions, comma-separated: that equals no exact one.
     """
+    return {
+        name: ", ".join(one.version for one in held)
+        for name, held in _locked(lock).items()
+        if all("registry" in one.source for one in held)
+    }
+
+
+def locked_commits(lock: bytes) -> Mapping[str, str]:
+    """Name → commit of what comes from git, and only from there; more than one comma-separated, as above."""
+    return {
+        name: ", ".join(str(one.source["git"]).rpartition("#")[2] for one in held)
+        for name, held in _locked(lock).items()
+        if all("git" in one.source for one in held)
+    }
+
+
+def _locked(lock: bytes) -> dict[str, list[_Locked]]:
     try:
         packages = msgspec.toml.decode(lock, type=_Lock).package
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -84,18 +108,14 @@ def locked_versions(lock: bytes) -> Mapping[str, str]:
     by_name: dict[str, list[_Locked]] = {}
     for one in packages:
         by_name.setdefault(one.name, []).append(one)
-    return {
-        name: ", ".join(one.version for one in held)
-        for name, held in by_name.items()
-        if all("registry" in one.source for one in held)
-    }
+    return by_name
 
 
 def _parsed(manifest: bytes) -> Table:
     try:
         return cast(Table, tomlkit.parse(manifest))
     except (TOMLKitError, UnicodeDecodeError) as error:
-        raise Refused("pyproject.toml cannot be read", str(error), "correct it, then release freeze") from error
+        raise Refused("pyproject.toml cannot be read", str(error), "correct it, then release prepare") from error
 
 
 def _table(parent: Table, *path: str) -> Table:
@@ -114,9 +134,26 @@ def _sources(document: Table) -> Table:
 
 
 def _is_reference(source: object) -> bool:
+    return any(_REFERENCES & table.keys() for table in _alternatives(source))
+
+
+def _alternatives(source: object) -> list[Table]:
     """A source is a table, or one table per marker."""
-    tables = cast("list[Table]", source if isinstance(source, list) else [source])
-    return any(_REFERENCES & table.keys() for table in tables)
+    return cast("list[Table]", source if isinstance(source, list) else [source])
+
+
+def _point(source: Table, name: str, commit: str) -> None:
+    """Let a source in git name `commit`, whatever it named before."""
+    if "git" not in source:
+        raise _not_in_git(name)
+    for key in ("branch", "tag", "rev"):
+        source.pop(key, None)
+    source["rev"] = commit
+
+
+def _not_in_git(name: str) -> Refused:
+    why = "pyproject.toml does not take it from git, so it cannot be at the commit that rides"
+    return Refused(f"QA would see another {name} than rides", why, "take it from a branch, then release prepare")
 
 
 def _requirement(text: str) -> Requirement:
@@ -124,15 +161,27 @@ def _requirement(text: str) -> Requirement:
         return Requirement(text)
     except InvalidRequirement as error:
         raise Refused(
-            f"{text!r} is no requirement", str(error), "correct it in pyproject.toml, then release freeze"
+            f"{text!r} is no requirement", str(error), "correct it in pyproject.toml, then release prepare"
         ) from error
 
 
-def _pinned(text: str, version: str) -> str:
-    """The requirement at exactly `version`; name, extras and marker keep their letters."""
+def _pinned(text: str, pin: Pin) -> str:
+    """The requirement at exactly what `pin` says; name, extras and marker keep their letters."""
     wanted = _requirement(text)
+    if pin.commit:
+        return text.replace(wanted.url, _at(wanted.url, wanted.name, pin.commit)) if wanted.url else text
     head = _HEAD.match(text)
     assert head
     rest = text.partition(wanted.url)[2] if wanted.url else text
     marker = f"; {rest.partition(';')[2].strip()}" if wanted.marker else ""
-    return f"{head[1]}{head[2] or ''}=={version}{marker}"
+    return f"{head[1]}{head[2] or ''}=={pin.version}{marker}"
+
+
+def _at(url: str, name: str, commit: str) -> str:
+    """`git+https://host/path@branch#fragment` at `commit`; an `@` before the path belongs to a login."""
+    if not url.startswith("git+"):
+        raise _not_in_git(name)
+    place, mark, fragment = url.partition("#")
+    scheme, _, rest = place.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host}{slash}{path.partition('@')[0]}@{commit}{mark}{fragment}"

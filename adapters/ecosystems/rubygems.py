@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.ecosystems.gemfile import gem_calls, pinned
+from adapters.ecosystems.gemfile import gem_calls, pinned, pointed
 from adapters.web import Web
 from core.errors import Refused, StepFailed, Trouble, Unreachable
 from core.ports import Dependency, Finished, Listing, Pin, Processes
@@ -106,13 +106,20 @@ class RubyGems:
         )
 
     def repinned(self, manifest: bytes, pins: Sequence[Pin]) -> bytes:
-        """The Gemfile with `gem "NAME", "= V"` for each pin, its other options kept."""
-        return pinned(manifest.decode(), {pin.distribution: pin.version for pin in pins}).encode()
+        """The Gemfile with `gem "NAME", "= V"`, or `ref: "COMMIT"`, for each pin, its other options kept."""
+        versions = {pin.distribution: pin.version for pin in pins if not pin.commit}
+        commits = {pin.distribution: pin.commit for pin in pins if pin.commit}
+        return pointed(pinned(manifest.decode(), versions), commits).encode()
 
     def locked_versions(self, lock: bytes) -> Mapping[str, str]:
         """The gems that the lock takes from a registry, and from nowhere else."""
         _, published, unpublished = _locked(lock.decode(errors="replace"))
         return {name: version for name, version in published.items() if name not in unpublished}
+
+    def locked_commits(self, lock: bytes) -> Mapping[str, str]:
+        """The gems that the lock takes from git."""
+        _, _, unpublished = _locked(lock.decode(errors="replace"))
+        return {name: commit for name, commit in unpublished.items() if commit}
 
     def is_newer(self, version: str, than: str) -> bool:
         """Compares as Gem::Version does."""
@@ -128,10 +135,10 @@ class RubyGems:
         done = await self._processes.run(("gem", "build", gemspec), cwd=worktree, env=env, log=log)
         built = re.search(r"^  File: (\S+\.gem)$", done.stdout, re.M)
         if done.exit_code or not built:
-            raise StepFailed(f"{package.name} cannot be built", _said(done), f"mend {gemspec}, then release freeze")
+            raise StepFailed(f"{package.name} cannot be built", _said(done), f"mend {gemspec}, then release prepare")
         if not built[1].startswith(f"{package.distribution}-"):
             why = f"{gemspec} makes {built[1]}, the registry file says {package.distribution}"
-            raise StepFailed(f"{package.name} builds another gem", why, "set `published_as`, then release freeze")
+            raise StepFailed(f"{package.name} builds another gem", why, "set `published_as`, then release prepare")
         content = (worktree / built[1]).read_bytes()
         (out / built[1]).write_bytes(content)
         return (Artefact(built[1], hashlib.sha256(content).hexdigest(), len(content)),)
@@ -182,7 +189,7 @@ class RubyGems:
         if trouble := _lock_trouble(done, pins):
             raise trouble
         for pin in pins:
-            if not await self._offers(pin.distribution, pin.version):
+            if not pin.commit and not await self._offers(pin.distribution, pin.version):
                 raise _not_yet(pin, "it is installed on this machine, the index does not offer it")
 
     async def _offers(self, name: str, version: str) -> bool:
@@ -217,9 +224,9 @@ def _push_trouble(done: Finished, file: str) -> Trouble | None:
     if not done.exit_code and ("Successfully registered gem" in text or "Gem was already pushed" in text):
         return None
     if re.search(r"A yanked version .*already exists", text):
-        return Refused(f"{file} was yanked: bump and re-run", _said(done), "bump the version, then release freeze")
+        return Refused(f"{file} was yanked: bump and re-run", _said(done), "bump the version, then release prepare")
     if "Repushing of gem versions is not allowed" in text:
-        return Refused(f"{file} is taken by other bytes", _said(done), "bump the version, then release freeze")
+        return Refused(f"{file} is taken by other bytes", _said(done), "bump the version, then release prepare")
     if _AUTH.search(text) or "is not allowed by the gemspec" in done.stderr:
         return Refused(f"{file} may not be pushed", _said(done), "give GEM_HOST_API_KEY a key that may push it")
     return StepFailed(f"{file} was not pushed, as far as gem can tell", _said(done), "release resume looks again")
@@ -234,7 +241,9 @@ def _lock_trouble(done: Finished, pins: Sequence[Pin]) -> Trouble | None:
             return _not_yet(pin, "the index does not offer it")
     if done.exit_code == 17 and "Authentication" not in text and "Access token" not in text:
         return StepFailed("the gem index does not answer", _said(done), "release resume, when it does")
-    return Refused("bundle cannot lock this Gemfile", _said(done), "make `bundle lock` work there, then release freeze")
+    return Refused(
+        "bundle cannot lock this Gemfile", _said(done), "make `bundle lock` work there, then release prepare"
+    )
 
 
 def _not_yet(pin: Pin, why: str) -> StepFailed:
@@ -248,22 +257,24 @@ def _said(done: Finished) -> str:
     return text if len(text) <= 600 else f"{text[:300]} … {text[-300:]}"
 
 
-def _locked(lock: str) -> tuple[list[str], dict[str, str], set[str]]:
-    """A lock's direct dependencies, its gems from a registry with their versions, and those from git or a path."""
+def _locked(lock: str) -> tuple[list[str], dict[str, str], dict[str, str]]:
+    """Direct dependencies; gems from a registry with their versions; those from git (the commit) or a path ("")."""
     direct: list[str] = []
     published: dict[str, str] = {}
-    unpublished: set[str] = set()
-    section = ""
+    unpublished: dict[str, str] = {}
+    section = revision = ""
     for line in lock.splitlines():
         if line[:1].strip():
-            section = line
+            section, revision = line, ""
+        elif section == "GIT" and line.startswith("  revision: "):
+            revision = line.split()[1]
         elif section == "DEPENDENCIES" and line.strip():
             direct.append(line.split()[0].rstrip("!"))
         elif spec := re.fullmatch(r" {4}(\S+) \(([^)-]+)[^)]*\)", line):
             if section == "GEM":
                 published[spec[1]] = spec[2]
             else:
-                unpublished.add(spec[1])
+                unpublished[spec[1]] = revision
     return direct, published, unpublished
 
 

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from adapters.ecosystems.rubygems import RubyGems
 from adapters.git import MirrorRepositories
 from adapters.process import ChildProcesses
 from adapters.web import Web
+from bot.bootstrap import SystemClock
 from core.errors import Refused
 from core.ports import Repositories
 from core.registry import Repository, Sha
@@ -47,18 +47,6 @@ _FILES = {
 }
 _PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # uv comes with us
 _ENVIRON = {"DISCORD_TOKEN": "t" * 20, "UV_PUBLISH_TOKEN": "u" * 20, "DEPLOY_KEY": "d" * 20}
-
-
-class SystemClock:
-    """Real time."""
-
-    def now(self) -> datetime:
-        """Now."""
-        return datetime.now(UTC)
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
 
 
 class Place:
@@ -237,6 +225,20 @@ async def test_further_looks_are_taken_along_and_a_refusal_is_a_finding(place: P
     findings = await place.check(extra={"database": database, "Discord": discord})
     assert findings[-1] == Finding(True, "the bot may write in #train")
     assert findings[-2] == Finding(False, "the database refuses", "it is locked", "close the other program")
+
+
+async def test_what_two_looks_miss_is_told_once(place: Place) -> None:
+    async def discord() -> list[Finding]:
+        return [Finding(False, "DISCORD_TOKEN is not set", "the bot speaks with it")]
+
+    place.environ.clear()
+    assert missing(await place.check(extra={"Discord": discord})).count("DISCORD_TOKEN is not set") == 1
+
+
+async def test_a_site_that_is_not_there_asks_for_its_address(place: Place) -> None:
+    place.repos = place.repos.replace(place.url, "http://127.0.0.1:9")
+    hints = {one.what: one.next for one in await place.check() if not one.ok}
+    assert "correct its address" in hints["http://127.0.0.1:9/up does not answer"]
 
 
 async def test_an_app_that_bears_the_name_of_a_tool_is_looked_at_all_the_same(place: Place) -> None:

@@ -172,10 +172,11 @@ def test_a_problem_names_the_line_it_is_on(edit: Edit) -> None:
         ("bot.yml", "channel_id:", "chanel_id:", "did you mean channel_id?"),
         ("bot.yml", "    reviewer: ", "    reviever: ", "did you mean reviewer?"),
         ("bot.yml", "satellites_at_once", "satelites_at_once", "did you mean satellites_at_once?"),
-        ("bot.yml", "token_env: STATIONMASTER_TOKEN_BUILDER_ONE", "token: X", "did you mean token_env?"),
+        ("bot.yml", "port: 8484", "prot: 8484", "did you mean port?"),
         ("devops_test_suites.yml", "removed:", "remved:", "did you mean removed?"),
         ("devops_test_suites.yml", "contains: Invoices", "contain: Invoices", "did you mean contains?"),
         ("feature_shapes.yml", "shapes:\n", "shape:\n", "did you mean shapes?"),
+        ("feature_shapes.yml", "quorum:", "quorm:", "did you mean quorum?"),
     ],
 )
 def test_an_unknown_key_anywhere_gives_the_nearest_known_one(
@@ -190,6 +191,8 @@ def test_an_unknown_key_anywhere_gives_the_nearest_known_one(
     ("name", "old", "new", "what"),
     [
         ("release_repos.yml", "ecosystem: pypi  ", "ecosystem: pipy  ", "did you mean pypi?"),
+        ("feature_shapes.yml", "[heavy, light]", "[heavy, ligt]", "did you mean light?"),
+        ("feature_shapes.yml", "[heavy, light]", "[]", "must not be empty"),
         ("release_repos.yml", "release_branch: train", "release_branch: -train", "is no branch name"),
         ("release_repos.yml", "release_branch: train", "release_branch: 1.10", "must be a valid string, not 1.1"),
         (
@@ -221,8 +224,8 @@ def test_an_unknown_key_anywhere_gives_the_nearest_known_one(
         ("bot.yml", "guild_id: 1100", "guild_id: 01100", "without leading zeros"),
         ("bot.yml", "guild_id: 1100000000000000001", "guild_id: 12:30:45", "must be a valid integer"),
         ("bot.yml", "guild_id: 1100000000000000001", "guild_id: 0x10", "must be a valid integer"),
-        ("bot.yml", "roles: [agent]", "roles: [agnet]", "did you mean agent?"),
-        ("bot.yml", "roles: [agent]", "roles: []", "must not be empty"),
+        ("bot.yml", "port: 8484", "port: 0", "greater than or equal to 1"),
+        ("bot.yml", "host: 127.0.0.1 ", "host: http://127.0.0.1 ", "name or address of an interface"),
         ("bot.yml", "gate_seconds: 3600", "gate_seconds: 0", "must be greater than 0"),
         ("bot.yml", "gate_seconds: 3600", "gate_seconds: .inf", "must be a valid number"),
         ("bot.yml", "# discord_api: http://127.0.0.1:8090", "discord_api: http://127.0.0.1.evil.com", "loopback"),
@@ -251,6 +254,29 @@ def test_two_hubs_and_a_name_that_is_taken_are_refused_together(edit: Edit) -> N
 def test_two_production_addresses_that_are_one_do_not_disagree(edit: Edit) -> None:
     folder = edit("release_repos.yml", '    emoji: "🧾"', "    production_url: https://invoices.example.com/")
     assert load(folder, {}).registry.app("invoices").base_url == "https://invoices.example.com"
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("      smoke_url: https://treasury-qa.example.com", "apps.treasury.qa_deploy"),
+        ("      smoke_url: https://treasury.example.com", "apps.treasury.prod_deploy"),
+    ],
+)
+def test_a_push_without_an_address_to_look_at_is_refused_when_the_file_is_read(
+    edit: Edit, url: str, place: str
+) -> None:
+    """main had advanced before it was found that nobody could tell whether the new code serves."""
+    [reason] = refused(edit("release_repos.yml", url, "      # none"))
+    assert place in reason.what
+    assert "smoke_url is missing" in reason.what
+
+
+def test_the_name_on_pypi_is_one_name_however_it_is_spelled(edit: Edit) -> None:
+    """A consumer that wrote it as PEP 503 does was not re-pinned."""
+    folder = edit("release_repos.yml", "published_as: example-money-ledger ", "published_as: Example_Money.Ledger ")
+    package = next(one for one in load(folder, {}).registry.packages.values() if "ledger" in one.distribution.lower())
+    assert package.distribution == "example-money-ledger"
 
 
 # ── files that are no files, YAML that is no YAML ──────────────────────────────────────────────────────────────────
@@ -316,7 +342,7 @@ DATABASE_SECRET = "correct-horse"
 def test_no_secret_is_seen_in_settings_or_errors(edit: Edit, folder: Path) -> None:
     environ = {
         "DISCORD_TOKEN": SECRET,
-        "STATIONMASTER_TOKEN_BUILDER_ONE": f"{SECRET}-builder",
+        "STATIONMASTER_TOKEN": f"{SECRET}-builder",
         "HEROKU_API_KEY": f"{SECRET}-heroku",
         "STATIONMASTER_DATABASE_URL": f"postgresql://train:{DATABASE_SECRET}%40db@db.example.com/train",
     }

@@ -19,6 +19,7 @@ from adapters.credentials import MASK, Secrets
 from adapters.process import ChildProcesses
 from core.errors import StepFailed, Unreachable
 from core.registry import Argv
+from tests.world.waiting import until
 
 TOKEN = "s3cr3t-t0ken-of-the-registry"
 
@@ -39,9 +40,7 @@ def is_alive(pid: int) -> bool:
 
 
 async def until_gone(pid: int) -> None:
-    async with asyncio.timeout(10):
-        while is_alive(pid):
-            await asyncio.sleep(0.01)
+    await until(lambda: not is_alive(pid))
 
 
 async def test_both_streams_and_the_exit_code_come_back(tmp_path: Path) -> None:
@@ -61,10 +60,10 @@ async def test_a_child_that_does_not_listen_is_no_trouble(tmp_path: Path) -> Non
 
 
 GRANDPARENT = """
-import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+import signal, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
 print(child.pid, flush=True)
-time.sleep(600)
+signal.pause()
 """
 
 
@@ -78,7 +77,7 @@ async def test_a_deadline_of_a_second_takes_a_second_and_leaves_no_orphan(tmp_pa
 
 async def test_the_last_words_before_the_deadline_are_in_the_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    code = "import time; print('half a line', end='', flush=True); time.sleep(600)"
+    code = "import signal; print('half a line', end='', flush=True); signal.pause()"
     with pytest.raises(StepFailed):
         await door(tmp_path).run(python(code), timeout_seconds=1, log=log)
     assert log.read_text() == "half a line"
@@ -87,7 +86,9 @@ async def test_the_last_words_before_the_deadline_are_in_the_log(tmp_path: Path)
 async def test_a_daemon_that_keeps_our_pipes_cannot_stretch_the_deadline(tmp_path: Path) -> None:
     """It has a session of its own, so killing the group misses it."""
     log, began = tmp_path / "log", time.monotonic()
-    code = "import subprocess, time; print(subprocess.Popen(['setsid', 'sleep', '600']).pid, flush=True); time.sleep(9)"
+    code = (
+        "import signal, subprocess; print(subprocess.Popen(['setsid', 'sleep', '600']).pid, flush=True); signal.pause()"
+    )
     with pytest.raises(StepFailed):
         await door(tmp_path).run(python(code), timeout_seconds=1, log=log)
     assert time.monotonic() - began < 4
@@ -108,9 +109,7 @@ async def test_output_of_a_tee_that_outlives_its_script_is_kept(tmp_path: Path) 
 async def test_a_cancelled_run_leaves_nothing_behind(tmp_path: Path) -> None:
     log = tmp_path / "log"
     task = asyncio.create_task(door(tmp_path).run(python(GRANDPARENT), log=log))
-    async with asyncio.timeout(10):
-        while not (log.exists() and log.read_text().endswith("\n")):
-            await asyncio.sleep(0.01)
+    await until(lambda: log.exists() and log.read_text().endswith("\n"))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -214,9 +213,7 @@ asyncio.run(processes.run(("sh", "-c", "sleep 600 & echo $$ $!; exec sleep 600")
 async def test_a_child_and_its_children_die_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     log, spawned = tmp_path / "log", tmp_path / "spawned"
     with subprocess.Popen(python(PARENT, *map(str, (tmp_path, log, spawned))), start_new_session=True) as parent:
-        async with asyncio.timeout(20):
-            while not (spawned.exists() and log.exists() and log.read_text()):
-                await asyncio.sleep(0.02)
+        await until(lambda: spawned.exists() and log.exists() and log.read_text())
         child, grandchild = map(int, log.read_text().split())
         assert is_alive(child) and is_alive(grandchild)
         parent.kill()

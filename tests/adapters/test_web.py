@@ -34,7 +34,7 @@ async def broken(request: web.Request) -> web.StreamResponse:
 
 
 async def silent(request: web.Request) -> web.Response:
-    await asyncio.sleep(30)
+    await asyncio.Event().wait()
     return web.Response()
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from adapters.credentials import Secrets
 from adapters.git import MirrorRepositories
 from adapters.process import ChildProcesses
 from adapters.web import Web
+from bot.bootstrap import SystemClock
 from core.errors import NeedsOperator, StepFailed
 from core.observations import Already, Blind, CannotTell, NotYet
 from core.ports import Strategy
@@ -36,7 +36,7 @@ class HastyClock:
 
     async def sleep(self, seconds: float) -> None:
         slept = min(seconds, self._patience)
-        await asyncio.sleep(slept)
+        await SystemClock().sleep(slept)
         self._skipped += timedelta(seconds=seconds - slept)
 
 

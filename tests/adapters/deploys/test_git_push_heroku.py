@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import msgspec
 import pytest
 from pydantic import ValidationError
 
@@ -18,7 +18,8 @@ from core.errors import NeedsOperator, Refused, StepFailed
 from core.observations import Already, NotYet
 from core.registry import App, Argv, Sha, Target
 from tests.adapters.deploys.contract import DeployWorld, StrategyContract, Tools
-from tests.world.pushed_app import WEB, PushedApp
+from tests.world.pushed_app import SERVE, WEB, PushedApp
+from tests.world.waiting import until
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ class TestGitPushHeroku(StrategyContract):
 
 
 async def run(world: DeployWorld, *command: str, **options: object) -> None:
-    await world.strategy.run(world.app, world.with_options(**options), command, log=world.log)
+    await world.strategy.run(world.app, world.with_options(**options), command, world.commit, log=world.log)
 
 
 def sabotage(platform: Platform, hook: str) -> None:
@@ -109,6 +110,14 @@ async def test_an_app_that_crashes_on_boot_is_seen_although_the_push_was_fine(wo
         await world.deploy(world.source.commit("web: exit 1\n"), world.with_options(boot_seconds=0.5))
 
 
+async def test_an_app_whose_up_page_fails_is_not_deployed_although_another_page_names_the_commit(world: DeployWorld):
+    target = msgspec.structs.replace(world.with_options(boot_seconds=0.5), revision_path="/")
+    sick = world.source.commit(files={"serve.py": SERVE.replace('"/up", ', "")})
+    with pytest.raises(StepFailed, match="answers 404"):
+        await world.deploy(sick, target)
+    assert isinstance(await world.observe(sick, target), NotYet)
+
+
 async def test_old_code_that_answers_200_is_waited_out(world: DeployWorld, platform: Platform):
     await world.deploy()
     platform.apps["hub"].knobs.boot_delay_seconds = 0.5
@@ -140,6 +149,29 @@ async def test_a_push_whose_answer_was_lost_and_that_did_not_arrive_may_be_tried
     assert isinstance(await world.observe(), NotYet)
     hook.write_text(honest)
     assert (await world.deploy())["verified"] is True
+
+
+async def test_a_push_cut_off_after_the_release_and_before_the_ref_is_seen_and_can_be_repeated(
+    world: DeployWorld, platform: Platform
+):
+    """What runs decides, not the ref; and the ref follows with the next push."""
+    hub = platform.apps["hub"]
+    hook = Path(hub.remote, "hooks", "reference-transaction")
+    hook.write_text("#!/bin/sh\nkill -9 $PPID\n")
+    hook.chmod(0o755)
+    with pytest.raises(StepFailed, match=r"was cut off.* may have been built all the same"):
+        await world.deploy()
+    assert [release.commit for release in hub.releases] == [world.commit]
+
+    async def is_seen() -> bool:
+        return isinstance(await world.observe(), Already)
+
+    await until(is_seen)
+    hook.unlink()
+    for lock in Path(hub.remote).rglob("*.lock"):  # what the killed git left behind, as the platform cleans it up
+        lock.unlink()
+    assert (await world.deploy())["verified"] is True
+    assert (Path(hub.remote) / "refs/heads/main").read_text().strip() == world.commit
 
 
 async def test_a_push_nobody_can_ask_about_is_a_question(world: DeployWorld, platform: Platform):
@@ -253,9 +285,11 @@ async def test_rollback_advice_can_be_typed_and_is_gone_once_it_was(world: Deplo
     assert (undo, revert) == ("heroku releases:rollback --app=hub", f"git revert --no-edit -m 1 {merge}")
     world.source.git(*revert.split()[1:])
     await typed(world, undo)
-    async with asyncio.timeout(10):
-        while not isinstance(await world.observe(), Already):
-            await asyncio.sleep(0.02)
+
+    async def is_back() -> bool:
+        return isinstance(await world.observe(), Already)
+
+    await until(is_back)
     assert await world.strategy.rollback(world.app, world.target, merge) == ()
 
 

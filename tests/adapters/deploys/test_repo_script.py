@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -21,6 +20,7 @@ from core.ports import Needs
 from core.registry import App, Sha, Target
 from tests.adapters.deploys.contract import DeployWorld, HastyClock, StrategyContract, Tools
 from tests.world.pushed_app import PushedApp
+from tests.world.waiting import until
 
 SCRIPT = """#!/bin/sh
 echo "deploying to $1 with $STAGE" && echo "$STATIONMASTER_COMMIT" > "$2"
@@ -114,9 +114,7 @@ async def test_a_script_that_hangs_is_killed_with_its_children_and_nobody_knows_
         await world.deploy(commit, world.with_options(timeout_seconds=1))
     assert "half way" in failure.value.reasons[0].why
     status = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/status")
-    async with asyncio.timeout(5):
-        while status.exists() and "Z (zombie)" not in status.read_text():
-            await asyncio.sleep(0.01)
+    await until(lambda: not status.exists() or "Z (zombie)" in status.read_text())
 
 
 async def test_a_script_that_is_not_there_or_cannot_be_run_never_starts(world: DeployWorld):
@@ -133,7 +131,7 @@ async def test_a_script_that_is_not_there_or_cannot_be_run_never_starts(world: D
 
 
 def test_preflight_hears_which_file_must_be_there_and_what_is_needed(world: DeployWorld):
-    target = world.with_options(credentials="CLOUD_KEY", run_prefix="cloud exec --")
+    target = world.with_options(credentials="CLOUD_KEY", run={"prefix": "cloud exec --"})
     assert world.strategy.needs(world.app, target) == Needs(("bin/deploy",), ("CLOUD_KEY",), ("cloud",))
 
 
@@ -148,22 +146,86 @@ async def test_without_a_prefix_a_post_deploy_command_has_nowhere_to_run(world: 
 
 
 async def test_a_post_deploy_command_runs_behind_the_prefix_word_for_word(world: DeployWorld):
-    target = world.with_options(run_prefix=["env", "PLACE=moon", "sh", "-c", 'echo "$PLACE/$0/$1"; exit $2'])
-    await world.strategy.run(world.app, target, ("$HOME", "it's", "0"), log=world.log)
+    target = world.with_options(run={"prefix": ["env", "PLACE=moon", "sh", "-c", 'echo "$PLACE/$0/$1"; exit $2']})
+    await world.strategy.run(world.app, target, ("$HOME", "it's", "0"), world.commit, log=world.log)
     assert world.log.read_text() == "moon/$HOME/it's\n"
     with pytest.raises(StepFailed, match="exited with 3"):
-        await world.strategy.run(world.app, target, ("a", "b", "3"), log=world.log)
+        await world.strategy.run(world.app, target, ("a", "b", "3"), world.commit, log=world.log)
     shown = world.strategy.run_argv(world.app, target, ("a", "b", "3"))
     assert shown == world.tools.spawned[-1]
 
 
+async def test_a_local_post_deploy_command_runs_in_a_clean_worktree_at_the_commit_or_in_a_folder(
+    world: DeployWorld, tmp_path: Path
+):
+    shown = ("sh", "-c", "pwd; git rev-parse HEAD; echo $STATIONMASTER_COMMIT")
+    await world.strategy.run(
+        world.app, world.with_options(run={"local": "checkout"}), shown, world.commit, log=world.log
+    )
+    where, *commits = world.log.read_text().split()
+    assert commits == [world.commit, world.commit]
+    assert not Path(where).exists(), "the worktree is gone afterwards"
+    assert world.tools.spawned.count(shown) == 1
+    await world.strategy.run(
+        world.app, world.with_options(run={"local": str(tmp_path)}), ("touch", "here"), world.commit, log=world.log
+    )
+    assert (tmp_path / "here").exists()
+
+
+FAR_SHELL = """#!/bin/sh
+# As ssh does it: what follows the host is joined by spaces and handed to a shell.
+shift 2
+exec sh -c "$*"
+"""
+
+
+async def test_a_command_over_ssh_arrives_as_it_was_written(world: DeployWorld, tmp_path: Path):
+    (ssh := tmp_path / "ssh").write_text(FAR_SHELL)
+    ssh.chmod(0o755)
+    target = world.with_options(run={"ssh": [str(ssh), "host", "--"]})
+    await world.strategy.run(
+        world.app, target, ("printf", "%s|", "it's", "$HOME; `id`", "*"), world.commit, log=world.log
+    )
+    assert world.log.read_text() == "it's|$HOME; `id`|*|"
+    assert world.strategy.run_argv(world.app, target, ("a", "b c")) == (str(ssh), "host", "--", "a 'b c'")
+
+
+@pytest.mark.parametrize(
+    ("exits", "says", "trouble"),
+    [
+        ("3", "", StepFailed),
+        ("255", "Connection to host closed by remote host.", NeedsOperator),
+        ("255", "ssh: connect to host example port 22: Connection refused", StepFailed),
+        ("255", "deploy@host: Permission denied (publickey).", StepFailed),
+    ],
+)
+async def test_what_ssh_says_is_the_far_verdict_or_never_started_or_nobody_can_tell(
+    world: DeployWorld, tmp_path: Path, exits: str, says: str, trouble: type[Exception]
+):
+    (ssh := tmp_path / "ssh").write_text(f"#!/bin/sh\necho '{says}' >&2; exit {exits}\n")
+    ssh.chmod(0o755)
+    with pytest.raises(trouble):
+        target = world.with_options(run={"ssh": [str(ssh), "host", "--"]})
+        await world.strategy.run(world.app, target, ("true",), world.commit, log=world.log)
+
+
+async def test_qa_must_boot_whatever_the_script_says(world: DeployWorld):
+    """A script that exits 0 is believed in production, where it owns its smoke; QA answers /up itself (spec 5.1)."""
+    commit, silent = script(world, "true"), msgspec.structs.replace(world.target, revision_path=None)
+    await world.go_dark()
+    assert (await world.deploy(commit, silent))["verified"] is False
+    world.app = msgspec.structs.replace(world.app, qa_deploy=silent)
+    with pytest.raises(StepFailed, match="wallet does not serve"):
+        await world.deploy(commit, silent)
+
+
 async def test_a_post_deploy_command_that_never_ends_is_a_question_and_one_that_never_began_is_not(world: DeployWorld):
     with pytest.raises(NeedsOperator):
-        slow = world.with_options(run_prefix="env", timeout_seconds=0.3)
-        await world.strategy.run(world.app, slow, ("sleep", "60"), log=world.log)
+        slow = world.with_options(run={"prefix": "env"}, timeout_seconds=0.3)
+        await world.strategy.run(world.app, slow, ("sleep", "60"), world.commit, log=world.log)
     with pytest.raises(StepFailed, match="did not start"):
-        nowhere = world.with_options(run_prefix="no-such-program")
-        await world.strategy.run(world.app, nowhere, ("true",), log=world.log)
+        nowhere = world.with_options(run={"prefix": "no-such-program"})
+        await world.strategy.run(world.app, nowhere, ("true",), world.commit, log=world.log)
 
 
 async def test_rollback_is_the_scripts_own_business_and_git_revert_is_ours(world: DeployWorld):
@@ -182,7 +244,11 @@ async def test_rollback_is_the_scripts_own_business_and_git_revert_is_ours(world
         {"script": ""},
         {"script": "it's"},
         {"script": "bin/deploy", "credentials": ["TWO WORDS"]},
-        {"script": "bin/deploy", "run_prefix": "bin/run"},
+        {"script": "bin/deploy", "run": {"prefix": "bin/run"}},
+        {"script": "bin/deploy", "run": {"prefix": "ssh host --"}},
+        {"script": "bin/deploy", "run": {"local": "somewhere"}},
+        {"script": "bin/deploy", "run": {"local": "checkout", "ssh": "ssh host --"}},
+        {"script": "bin/deploy", "run": {}},
         {"script": "bin/deploy", "timeout": 3},
     ],
 )

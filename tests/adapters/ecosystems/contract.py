@@ -5,19 +5,21 @@ A test module subclasses `EcosystemContract` as `TestSomething` and gives it a `
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+import subprocess
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.errors import Refused, StepFailed, Unreachable
 from core.ports import Ecosystem, Pin
-from core.registry import Argv, Package
+from core.registry import Argv, Package, Sha
 from core.releases import Artefact
+from tests.world.waiting import until
 
 EPOCH = 1_700_000_000
 PATIENCE_SECONDS = 10
@@ -65,9 +67,7 @@ class RegistryWorld:
 
     async def until_installable(self, version: str) -> None:
         """Wait until the index shows `version`."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not await self.ecosystem.is_installable(self.package, version):
-                await asyncio.sleep(0.02)
+        await until(lambda: self.ecosystem.is_installable(self.package, version))
 
     def consumer(self) -> Path:
         """A new folder with a consumer that takes the package from a branch."""
@@ -78,10 +78,42 @@ class RegistryWorld:
 
     def repin(self, folder: Path, version: str) -> Pin:
         """Re-pin the consumer in `folder` to `version`."""
-        pin = Pin(self.package.name, self.ecosystem.name, self.package.distribution, version)
+        return self._repinned(folder, version=version)
+
+    def repin_to_commit(self, folder: Path, commit: Sha) -> Pin:
+        """Re-pin the consumer in `folder` to `commit` of the package's repository."""
+        return self._repinned(folder, commit=commit)
+
+    def _repinned(self, folder: Path, **exact: Any) -> Pin:
+        pin = Pin(self.package.name, self.ecosystem.name, self.package.distribution, **exact)
         manifest = folder / self.ecosystem.manifest
         manifest.write_bytes(self.ecosystem.repinned(manifest.read_bytes(), [pin]))
         return pin
+
+    def lay_origin(self, folder: Path) -> list[Sha]:
+        """Give the package a repository, which the consumer in `folder` takes; returns its commits, oldest first.
+
+        Its release branch ends with the last one, and its feature branch with the first.
+        """
+        origin, commits = self.tmp / "origin", list[Sha]()
+        origin.mkdir()
+        self.write_package(origin, "1.0.0", "first")
+        git = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@localhost", "-C", str(origin))
+        for words in (("init", "--quiet", "--initial-branch=release"), ("add", "--all")):
+            subprocess.run((*git, *words), check=True)
+        for title in ("first", "second", "third"):
+            subprocess.run((*git, "commit", "--quiet", "--allow-empty", "--message", title), check=True)
+            subprocess.run((*git, "branch", "feature"), check=False, capture_output=True)  # where the first one is
+            head = subprocess.run((*git, "rev-parse", "HEAD"), check=True, capture_output=True, text=True)
+            commits.append(Sha(head.stdout.strip()))
+        for path in folder.iterdir():
+            path.write_text(path.read_text().replace("https://git.invalid/widgetry", f"file://{origin}"))
+        return commits
+
+    def locked(self, folder: Path) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """What the lock in `folder` takes from the registry, and what from git."""
+        lock = (folder / self.ecosystem.lock).read_bytes()
+        return self.ecosystem.locked_versions(lock), self.ecosystem.locked_commits(lock)
 
 
 def sha256(path: Path) -> str:
@@ -193,6 +225,38 @@ class EcosystemContract:
         pins = [world.repin(folder, "1.0.0")]
         await world.go_dark()
         with pytest.raises((StepFailed, Unreachable)):
+            await world.ecosystem.refresh_lock(folder, pins, log=world.log)
+
+    async def test_a_pin_to_a_commit_locks_that_commit_and_no_head_of_a_branch(self, world: RegistryWorld):
+        """Spec 5.4, L13: QA runs what is frozen, neither what the branch of a task holds nor what came since."""
+        folder, name = world.consumer(), world.package.distribution
+        first, second, _ = world.lay_origin(folder)
+        for commit in (second, first, second):
+            pins = [world.repin_to_commit(folder, commit)]
+            world.spawned.clear()
+            await world.ecosystem.refresh_lock(folder, pins, log=world.log)
+            assert tuple(world.spawned) == world.ecosystem.lock_commands(pins)
+            assert world.locked(folder) == ({}, {name: commit})
+            assert self._dependency(world, folder) == (True, None)
+
+    async def test_what_was_pinned_to_a_commit_is_pinned_to_its_version_as_if_it_came_from_a_branch(
+        self, world: RegistryWorld
+    ):
+        folder, name = world.consumer(), world.package.distribution
+        on_branch = (folder / world.ecosystem.manifest).read_bytes()
+        commit = world.lay_origin(folder)[1]
+        await world.ecosystem.refresh_lock(folder, [world.repin_to_commit(folder, commit)], log=world.log)
+        await world.publish("1.0.0")
+        pins = [world.repin(folder, "1.0.0")]
+        assert (folder / world.ecosystem.manifest).read_bytes() == world.ecosystem.repinned(on_branch, pins)
+        await world.ecosystem.refresh_lock(folder, pins, log=world.log)
+        assert world.locked(folder) == ({name: "1.0.0"}, {})
+
+    async def test_a_commit_that_nobody_has_is_not_locked(self, world: RegistryWorld):
+        folder = world.consumer()
+        world.lay_origin(folder)
+        pins = [world.repin_to_commit(folder, Sha("0123456789" * 4))]
+        with pytest.raises((StepFailed, Refused)):
             await world.ecosystem.refresh_lock(folder, pins, log=world.log)
 
     async def test_versions_compare_as_versions(self, world: RegistryWorld):

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.ecosystems.gemfile import gem_calls, pinned
+from adapters.ecosystems.gemfile import gem_calls, pinned, pointed
 from adapters.ecosystems.rubygems import compare_versions
 from core.errors import Refused
 
@@ -179,6 +179,31 @@ def test_a_block_of_git_is_a_reference_and_ends_where_it_ends(opening: str, by_r
 def test_a_repin_reads_as_a_person_would_have_written_it(before: str, after: str):
     head, tail = "# gems\n", "gem 'xx', git: 'u'\n"
     assert pinned(head + before + tail, {"x": "2.0"}) == head + after + tail
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('gem "x", git: "u", branch: "b"\n', 'gem "x", git: "u", ref: "SHA"\n'),
+        ("gem 'x', '~> 1.0', github: 'a/b' # c\n", "gem 'x', '~> 1.0', github: 'a/b', ref: 'SHA' # c\n"),
+        (
+            "gem 'x', :tag => 't', :git => 'u', :require => false\n",
+            "gem 'x', :git => 'u', :require => false, ref: 'SHA'\n",
+        ),
+        ('gem("x",\n    git: "u", # why\n    branch: "b")\n', 'gem("x",\n    git: "u", # why\n    ref: "SHA")\n'),
+        ('gem "x", ours: "u", glob: "*", ref: "0"\n', 'gem "x", ours: "u", glob: "*", ref: "SHA"\n'),
+    ],
+)
+def test_a_pin_to_a_commit_keeps_where_the_repository_is(before: str, after: str):
+    head, tail = "# gems\n", "gem 'xx', git: 'u', branch: 'b'\n"
+    assert pointed(head + before + tail, {"x": "SHA"}) == head + after + tail
+    assert pointed(head + after + tail, {"x": "SHA"}) == head + after + tail
+
+
+@pytest.mark.parametrize("text", ['gem "x", path: "../x"\n', 'gem "x", "= 1.0"\n', 'gem "x"\n'])
+def test_what_is_not_in_git_cannot_be_pinned_to_a_commit(text: str):
+    with pytest.raises(Refused, match="QA would see another x than rides"):
+        pointed(text, {"x": "SHA"})
 
 
 @pytest.mark.parametrize(

@@ -297,6 +297,19 @@ async def test_a_pin_whose_own_dependency_is_just_as_new_is_locked_past_a_stale_
     assert await world.lock(folder, ("gadget", "1.1.0")) == {"gadget": "1.1.0", "widgetry": "1.1.0"}
 
 
+async def test_a_pin_to_a_commit_moves_nothing_else_in_the_lock(world: PyPIWorld):
+    await (gadget := world.named("gadget")).publish("1.0.0", "widgetry>=0")
+    folder = world.consumer()
+    first, second, _ = world.lay_origin(folder)
+    manifest = folder / "pyproject.toml"
+    manifest.write_text(manifest.read_text().replace('  "widgetry",', '  "gadget", "widgetry",'))
+    await world.ecosystem.refresh_lock(folder, [world.repin_to_commit(folder, first)], log=world.log)
+    before = (folder / "uv.lock").read_text()
+    await gadget.publish("1.1.0", "widgetry>=0")
+    await world.ecosystem.refresh_lock(folder, [world.repin_to_commit(folder, second)], log=world.log)
+    assert (folder / "uv.lock").read_text() == before.replace(first, second)
+
+
 @pytest.mark.parametrize("requirement", ["widgetry>=1.0", "widgetry~=1.1", "widgetry", "widgetry==1.*"])
 async def test_a_range_is_never_accepted_for_a_pin(world: PyPIWorld, requirement: str):
     await world.publish("1.0.0")

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
-from adapters.ecosystems.pyproject import dependencies, locked_versions, repinned
+from adapters.ecosystems.pyproject import dependencies, locked_commits, locked_versions, repinned
 from core.errors import Refused
 from core.ports import Dependency, Pin
+from core.registry import Sha
 
 OTHERS = ["rich>=13", "click", "Other.Lib[x,y] == 2.*", "attrs @ https://files.invalid/attrs.whl"]
 MARKERS = ["", " ; python_version < '3.13'", " ;sys_platform == 'linux' and extra != 'x'"]
@@ -49,8 +50,8 @@ widgetry = [{ git = "x", marker = "a" }]
 ]
 
 
-def pin(name: str, version: str) -> Pin:
-    return Pin(name, "pypi", name, version)
+def pin(name: str, version: str = "", *, commit: Sha | None = None) -> Pin:
+    return Pin(name, "pypi", name, version, commit)
 
 
 def declared(manifest: str) -> list[str]:
@@ -152,6 +153,52 @@ def test_a_branch_a_path_and_a_url_are_references_and_a_version_is_not(
     assert dependencies(manifest.encode(), b"") == (Dependency("widgetry", by_reference),)
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            '["w"]\n[tool.uv.sources]\nW = { git = "u", branch = "b" } # why',
+            '["w"]\n[tool.uv.sources]\nW = { git = "u"',
+        ),
+        (
+            '["w"]\n[tool.uv.sources.w]\ngit = "u" # why\ntag = "t"',
+            '["w"]\n[tool.uv.sources.w]\ngit = "u" # why\nrev =',
+        ),
+        ('["w[x] @ git+ssh://git@h/p@b#subdirectory=s ; a"]', '["w[x] @ git+ssh://git@h/p@COMMIT#subdirectory=s ; a"]'),
+        ('["w @ git+file:///p"]', '["w @ git+file:///p@COMMIT"]'),
+    ],
+)
+def test_a_pin_to_a_commit_keeps_where_the_repository_is(before: str, after: str):
+    before = before.replace(" ; a", " ; python_version > '3'")
+    commit, pins = "a" * 40, [pin("w", commit=Sha("a" * 40))]
+    once = repinned(f"[project]\ndependencies = {before}\n".encode(), pins)
+    wanted = after.replace("COMMIT", commit).replace(" ; a", " ; python_version > '3'")
+    assert once.decode().startswith(f"[project]\ndependencies = {wanted}")
+    assert "branch" not in once.decode() and "tag =" not in once.decode()
+    assert once.decode().count(commit) == 1
+    assert once.decode().count("#") == before.count("#")
+    assert repinned(once, pins) == once
+    assert [one.by_reference for one in dependencies(once, b"")] == [True]
+
+
+def test_every_alternative_of_a_source_gets_the_commit():
+    sources = '[{ git = "u", branch = "b", marker = "x" }, { git = "v", rev = "c", marker = "y" }]'
+    text = f'[project]\ndependencies = ["w"]\n[tool.uv.sources]\nw = {sources}\n'
+    after = tomllib.loads(repinned(text.encode(), [pin("w", commit=Sha("a" * 40))]).decode())
+    assert after["tool"]["uv"]["sources"]["w"] == [
+        {"git": "u", "marker": "x", "rev": "a" * 40},
+        {"git": "v", "marker": "y", "rev": "a" * 40},
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ['["w"]\n[tool.uv.sources]\nw = { path = "../w" }', '["w @ https://h/w-1.0-py3-none-any.whl"]']
+)
+def test_what_is_not_in_git_cannot_be_pinned_to_a_commit(text: str):
+    with pytest.raises(Refused, match="QA would see another w than rides"):
+        repinned(f"[project]\ndependencies = {text}\n".encode(), [pin("w", commit=Sha("a" * 40))])
+
+
 def test_every_missing_dependency_is_named_at_once():
     with pytest.raises(Refused) as refusal:
         repinned(b'[project]\ndependencies = ["rich"]\n', [pin("a", "1"), pin("b", "1"), pin("rich", "1")])
@@ -181,6 +228,15 @@ def test_only_what_comes_from_the_registry_counts_as_locked(source: str):
     registry = LOCK.format(source='registry = "http://127.0.0.1:1/simple/"', more="")
     assert locked_versions(registry.encode()) == {"widgetry": "1.2.0"}
     assert locked_versions(LOCK.format(source=source, more="").encode()) == {}
+
+
+def test_only_what_comes_from_git_counts_as_locked_to_a_commit():
+    sources = ('git = "https://git.invalid/w?rev=release#abc"', 'registry = "x"', 'path = "w.whl"')
+    assert [locked_commits(LOCK.format(source=one, more="").encode()) for one in sources] == [
+        {"widgetry": "abc"},
+        {},
+        {},
+    ]
 
 
 @pytest.mark.parametrize("source", ['registry = "http://127.0.0.1:1/simple/"', 'git = "x"'])

@@ -392,6 +392,20 @@ async def test_consumers_that_share_a_gem_from_git_are_locked_side_by_side(world
 
 
 @needs_ruby
+async def test_a_pin_to_a_commit_moves_nothing_else_in_the_lock(world: GemWorld):
+    gadgetry = world.named("gadgetry")
+    await gadgetry.publish("1.0.0", "widgetry >= 0")
+    folder = world.app('gem "gadgetry"\ngem "widgetry", git: "https://git.invalid/widgetry", branch: "release"\n')
+    first, second, _ = world.lay_origin(folder)
+    await world.ecosystem.refresh_lock(folder, [world.repin_to_commit(folder, first)], log=world.log)
+    before = (folder / "Gemfile.lock").read_text()
+    assert "gadgetry (1.0.0)" in before
+    await gadgetry.publish("1.1.0", "widgetry >= 0")
+    await world.ecosystem.refresh_lock(folder, [world.repin_to_commit(folder, second)], log=world.log)
+    assert (folder / "Gemfile.lock").read_text() == before.replace(first, second)
+
+
+@needs_ruby
 async def test_a_pin_that_the_lock_never_heard_of_is_refused(world: GemWorld):
     with pytest.raises(Refused, match=r"Could not find gem 'nosuch'\."):
         await world.ecosystem.refresh_lock(

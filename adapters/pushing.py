@@ -1,0 +1,77 @@
+"""Pushes in words: the argv that runs, and what git said of it. Pure; nothing here ever forces a ref.
+
+What git is given may come from a configuration, so nothing of it can be taken for an option or a pattern.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from core.errors import Refused, StepFailed, Unreachable
+from core.ports import Finished
+from core.registry import Argv
+
+# The connection ended before the remote reported; or the ref was not where the remote had just said, which also happens
+# when our own push did it: curl sends it again when the first connection ends without one byte of answer.
+_UNDECIDED = (
+    "[remote failure]",
+    *(f"[remote rejected] ({why}" for why in ("failed to", "reference al", "incorrect old")),
+)
+
+
+class PushReport(msgspec.Struct, frozen=True):
+    """What git said of one ref. `unknown`: no verdict reached us, so only the remote can tell what happened."""
+
+    status: Literal["moved", "up to date", "rejected", "unknown"]
+    summary: str
+    stderr: str
+
+
+def push_argv(url: str, commit: str, branch: str) -> Argv:
+    """The fast-forward push of `commit` (a full sha, or a word that stands for one). Pure."""
+    return refspec_push(url, commit, ref_name("heads", branch))
+
+
+def plain(text: str, forbidden: str = "") -> str:
+    """`text`, unless git would take it for an option (`--upload-pack=CMD` as an url runs CMD) or for a pattern."""
+    if not text or text.startswith("-") or re.search(rf"[\x00-\x1f\x7f{forbidden}]", text):
+        raise Refused(f"git may not be given {text!r}", "it would be read as something else", "mend the configuration")
+    return text
+
+
+def ref_name(kind: Literal["heads", "tags"], name: str) -> str:
+    """The whole name of a branch or tag."""
+    return f"refs/{kind}/" + plain(name, r" ~^:?*\[\\")
+
+
+def refspec_push(url: str, commit: str, ref: str, *options: str) -> Argv:
+    """The push of `commit` to `ref`, whatever kind of ref it is."""
+    return ("git", "push", "--porcelain", *options, "--end-of-options", plain(url), f"{plain(commit)}:{ref}")
+
+
+def verdict(done: Finished, ref: str) -> PushReport:
+    """The status line of `ref` decides: git prints `Done`, and even exits 0, for what did not happen."""
+    for line in done.stdout.splitlines():
+        flag, _, rest = line.partition("\t")
+        names, _, summary = rest.partition("\t")
+        if names.endswith(f":{ref}") and not summary.startswith(_UNDECIDED):
+            status = "rejected" if flag == "!" else "up to date" if flag == "=" else "moved"
+            return PushReport(status, summary, done.stderr)
+    return PushReport("unknown", last_words(done.stderr) or f"git exited with {done.exit_code}", done.stderr)
+
+
+def not_taken(what: str, report: PushReport) -> StepFailed | Unreachable:
+    """The remote was read back and does not have it."""
+    if report.status == "unknown":
+        return Unreachable(f"{what} was not pushed", report.summary, "see that origin can be reached, then resume")
+    why = f"origin said {report.summary}: {last_words(report.stderr)}"
+    return StepFailed(f"{what} was not taken", why, "see what protects it on origin, then resume")
+
+
+def last_words(stderr: str) -> str:
+    """The end of what git complained of, without its hints."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip() and not line.startswith("hint:")]
+    return " / ".join(lines[-4:])

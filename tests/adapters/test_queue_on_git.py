@@ -1,0 +1,150 @@
+"""The merge queue over real git: what it offers works when typed, and what people do to branches is noticed."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import pytest
+
+from adapters.git import MirrorRepositories
+from core.ports import Pin, Ports, Relation
+from core.records import Records
+from core.registry import App, Registry
+from core.releases import Release
+from core.tasks import Task
+from core.train.branch import pin_message
+from core.train.queue import BranchQueue, Ejection, assembled
+from core.train.steps import Merge
+from tests.adapters.test_git import Team
+from tests.adapters.test_merging import machine
+from tests.world.toy import World
+from tests.world.toy_ports import toy_ports
+from tests.world.toy_train import draft
+
+
+class Yard:
+    """A team with tasks on branches of the hub, and a machine that merges them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.team = Team(folder)
+        self.hub = App(name="hub", url=str(self.team.origin))
+        self.root = self.team.commit("root", push="main", a="1\n")
+        self.ours = machine(folder)
+
+    def ports(self, ours: MirrorRepositories) -> Ports:
+        ports = toy_ports(World(), cast(Records, None), self.team.folder)
+        return msgspec.structs.replace(ports, repositories=ours)
+
+    async def queue(self, *tasks: Task) -> tuple[BranchQueue, tuple[Ejection, ...]]:
+        release = Release(slug="r1", opened_by="olive", opened_at=datetime(2026, 1, 1, tzinfo=UTC))
+        queue = await assembled(release, tasks, Registry({}, {"hub": self.hub}), self.ports(self.ours))
+        return queue.branches[0], queue.ejections
+
+    async def pushed(self, *tasks: Task) -> BranchQueue:
+        branch, _ = await self.queue(*tasks)
+        await Merge(repository=self.hub, queue=branch).perform(self.ports(self.ours), {})
+        return branch
+
+    def type(self, command: str) -> None:
+        """Somebody types `command` in their clone."""
+        self.team.git("fetch", "-q", "origin")
+        argv = ("sh", "-ec", command)
+        subprocess.run(argv, cwd=self.team.clone, env=self.team.env, check=True, capture_output=True)
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Yard:
+    yard = Yard(tmp_path)
+    for slug in ("one", "two"):
+        yard.team.commit(slug, on=yard.root, push=f"feat/{slug}", **{slug: slug})
+    return yard
+
+
+ONE, TWO = draft("one", "hub"), draft("two", "hub")
+
+
+async def test_a_second_run_merges_nothing_twice_and_a_grown_branch_its_rest(yard: Yard) -> None:
+    first = await yard.pushed(ONE, TWO)
+    assert yard.team.head("release") == first.tip
+    again, _ = await yard.queue(ONE, TWO)
+    assert (again.expected, again.tip, again.merges) == (first.tip, first.tip, ())
+    grown = yard.team.commit("more", on=first.merges[0].head, push="feat/one", more="more")
+    rest, _ = await yard.queue(ONE, TWO)
+    assert [(merge.task, merge.head) for merge in rest.merges] == [("one", grown)]
+
+
+async def test_another_machine_pushes_the_very_same_merges(yard: Yard) -> None:
+    branch, _ = await yard.queue(ONE, TWO)
+    elsewhere = machine(yard.team.folder, "elsewhere")
+    await Merge(repository=yard.hub, queue=branch).perform(yard.ports(elsewhere), {})
+    assert yard.team.head("release") == branch.tip
+
+
+async def test_the_revert_that_is_offered_works_when_typed(yard: Yard) -> None:
+    """L30: merges that no member owns are shown, and the revert is offered."""
+    await yard.pushed(ONE, TWO)
+    branch, _ = await yard.queue(TWO)
+    [foreign] = branch.foreign
+    assert foreign.task == "one"
+    yard.type(foreign.revert)
+    after, ejections = await yard.queue(TWO)
+    assert (after.foreign, after.merges, ejections) == ((), (), ())
+    assert "one" not in yard.team.git("ls-tree", "--name-only", "release", at=yard.team.origin).split()
+
+
+async def test_who_was_taken_off_and_comes_back_is_told_how_to_bring_its_work_back(yard: Yard) -> None:
+    await yard.pushed(ONE, TWO)
+    branch, _ = await yard.queue(TWO)
+    yard.type(branch.foreign[0].revert)
+    _, [ejection] = await yard.queue(ONE, TWO)
+    assert "was taken back" in ejection.because
+    yard.type(ejection.because.rpartition(" — ")[2])
+    back, ejections = await yard.queue(ONE, TWO)
+    assert (ejections, back.foreign) == ((), ())
+    assert "one" in yard.team.git("ls-tree", "--name-only", back.tip, at=yard.team.origin).split()
+
+
+async def test_a_rewritten_branch_rides_again_once_its_old_merge_is_off(yard: Yard) -> None:
+    await yard.pushed(ONE)
+    other = yard.team.commit("better", on=yard.root, one="better")
+    yard.team.git("push", "-qf", "origin", f"{other}:refs/heads/feat/one")
+    _, [ejection] = await yard.queue(ONE)
+    assert "was rewritten after it was merged" in ejection.because
+    yard.type(ejection.because.rpartition(" — ")[2])
+    branch, ejections = await yard.queue(ONE)
+    assert (ejections, [merge.head for merge in branch.merges]) == ((), [other])
+
+
+async def test_a_rewritten_branch_that_keeps_a_part_of_what_was_taken_back_is_noticed(yard: Yard) -> None:
+    """git would bring in the new part only, and nobody would see that the old one is missing."""
+    kept = yard.team.git("rev-parse", "origin/feat/one")
+    yard.team.commit("second", on=kept, push="feat/one", second="second")
+    branch = await yard.pushed(ONE)
+    other = yard.team.commit("second, better", on=kept, second="better")
+    yard.team.git("push", "-qf", "origin", f"{other}:refs/heads/feat/one")
+    yard.type(f"git switch release && git revert --no-edit -m 1 {branch.tip} && git push origin release")
+    _, [ejection] = await yard.queue(ONE)
+    assert "was taken back" in ejection.because
+
+
+async def test_pins_of_ours_are_taken_back_before_more_is_merged_and_stay_when_nothing_is(yard: Yard) -> None:
+    """A builder who locks anew would conflict with them."""
+    first = await yard.pushed(ONE)
+    message = pin_message([Pin("money", "toy", "money", commit=first.tip)])
+    pinned = await yard.ours.derive(yard.hub, first.tip, {"one": b"pinned", "b": b"new"}, message)
+    await yard.ours.push(yard.hub, pinned, "release", expected=first.tip)
+    same, _ = await yard.queue(ONE)
+    assert (same.tip, same.work, same.merges, same.foreign) == (pinned, first.tip, (), ())
+
+    yard.team.commit("lock anew", on=first.merges[0].head, push="feat/one", one="locked anew")
+    grown, ejections = await yard.queue(ONE)
+    assert (ejections, grown.foreign, grown.work) == ((), (), grown.tip)
+    elsewhere = machine(yard.team.folder, "elsewhere")
+    await Merge(repository=yard.hub, queue=grown).perform(yard.ports(elsewhere), {})
+    assert yard.team.head("release") == grown.tip
+    assert yard.team.git("show", f"{grown.tip}:one", at=yard.team.origin) == "locked anew"
+    assert await yard.ours.relation(yard.hub, grown.tip, pinned) is Relation.AHEAD, "nothing is forced"
