@@ -1,0 +1,96 @@
+"""A write with an idempotency key is done once: the same key and request get the answer that was given.
+
+What fits into one transaction is stored with its answer in that transaction: either both happened or neither. What
+does not (it looks outside, it runs tools) claims the key first; a claim without an answer is a question for a person.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime, timedelta
+from http import HTTPStatus
+
+import msgspec
+
+from bot.api.problems import Rejected
+from core.access import Answered
+from core.errors import Reason, Trouble
+from core.records import Lease, Records, Transaction
+
+KEPT = timedelta(days=7)
+Call = Callable[[Records], Awaitable[bytes]]
+
+
+class Within:
+    """Records whose every transaction is one that is open already."""
+
+    def __init__(self, records: Records, tx: Transaction) -> None:
+        self._records, self._tx = records, tx
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction]:
+        """The open one; it commits when its owner is through."""
+        yield self._tx
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[Transaction]:
+        """The open one."""
+        yield self._tx
+
+    def lease(self, holder: str) -> AbstractAsyncContextManager[Lease]:
+        """As ever: what needs it is long, and not run within a transaction."""
+        return self._records.lease(holder)
+
+    async def wait_for_events(self, after: int, timeout_seconds: float) -> bool:
+        """As ever."""
+        return await self._records.wait_for_events(after, timeout_seconds)
+
+
+def used_for(bearer: str, key: str, request: bytes, now: datetime) -> Answered:
+    """The row of a key, before there is an answer."""
+    return Answered(bearer=bearer, key=key, request=hashlib.sha256(request).hexdigest(), at=now)
+
+
+async def in_one_transaction(records: Records, claim: Answered, call: Call, *, keep: bool) -> tuple[bytes, bool]:
+    """The answer, and whether it was given before. A refusal rolls everything back, the key too."""
+    async with records.transaction() as tx:
+        if (earlier := await _earlier(tx, claim)) is not None:
+            return earlier, True
+        answer = await call(Within(records, tx))
+        await tx.put_answered(msgspec.structs.replace(claim, answer=answer if keep else None))
+    return answer, False
+
+
+async def after_a_claim(records: Records, claim: Answered, call: Call) -> tuple[bytes, bool]:
+    """The answer, and whether it was given before. A trouble gives the key back."""
+    async with records.transaction() as tx:
+        if (earlier := await _earlier(tx, claim)) is not None:
+            return earlier, True
+        await tx.put_answered(claim)
+    try:
+        answer = await call(records)
+    except Trouble:
+        async with records.transaction() as tx:
+            await tx.drop_answered(claim.bearer, claim.key)
+        raise
+    async with records.transaction() as tx:
+        await tx.put_answered(msgspec.structs.replace(claim, answer=answer))
+    return answer, False
+
+
+async def _earlier(tx: Transaction, claim: Answered) -> bytes | None:
+    found = await tx.answered(claim.bearer, claim.key)
+    if found is None:
+        return None
+    if found.request != claim.request:
+        what, why = "this Idempotency-Key was used for another request", f"at {found.at:%Y-%m-%d %H:%M:%S} UTC"
+        raise Rejected(HTTPStatus.CONFLICT, [Reason(what, why, "take a new key for a new request")])
+    if found.answer is None:
+        why = (
+            f"it was begun {found.at:%Y-%m-%d %H:%M:%S} UTC; no answer is kept: it still runs, broke off, or was secret"
+        )
+        next_ = "look at what it was to change; then take a new key, or leave it"
+        raise Rejected(HTTPStatus.CONFLICT, [Reason("cannot tell what became of this request", why, next_)])
+    return found.answer

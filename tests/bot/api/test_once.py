@@ -1,0 +1,113 @@
+"""What is sent twice is done once: idempotency keys, also where the process dies between the act and its answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.api import once
+from bot.api.problems import Rejected
+from core.errors import StepFailed
+from core.records import Records
+from tests.world.api import DRAFT, Agent, Service
+
+
+async def test_the_same_key_and_body_get_the_answer_that_was_given(ada: Agent) -> None:
+    first = await ada.ask("POST", "/v1/tasks", DRAFT, Idempotency_Key="k1")
+    again = await ada.ask("POST", "/v1/tasks", DRAFT, Idempotency_Key="k1")
+    assert (first.status, again.status, again.said) == (201, 201, first.said)
+    assert (first.headers["Idempotency-Replayed"], again.headers["Idempotency-Replayed"]) == ("false", "true")
+    assert (await ada.get("/v1/tasks"))["total"] == 1
+
+
+async def test_the_same_key_for_another_body_or_path_is_refused(ada: Agent) -> None:
+    await ada.post("/v1/tasks", DRAFT, Idempotency_Key="k1")
+    for path, body in (("/v1/tasks", {**DRAFT, "slug": "other"}), ("/v1/tasks/gold-seats/start", None)):
+        refused = await ada.ask("POST", path, body, Idempotency_Key="k1")
+        assert (refused.status, refused.whats) == (409, ["this Idempotency-Key was used for another request"])
+
+
+async def test_a_key_is_its_bearers_own(ada: Agent, olive: Agent) -> None:
+    await ada.post("/v1/tasks", DRAFT, Idempotency_Key="k1")
+    assert (await olive.ask("POST", "/v1/releases", {"slug": "r1"}, Idempotency_Key="k1")).status == 201
+
+
+async def test_a_refused_request_gives_its_key_back(ada: Agent) -> None:
+    assert (await ada.ask("POST", "/v1/tasks/gold-seats/start", Idempotency_Key="k1")).status == 404
+    await ada.post("/v1/tasks", DRAFT)
+    assert (await ada.ask("POST", "/v1/tasks/gold-seats/start", Idempotency_Key="k1")).status == 200
+
+
+async def test_twenty_times_the_same_at_once_is_done_once(ada: Agent) -> None:
+    await ada.post("/v1/tasks", DRAFT)
+    path, body = "/v1/tasks/gold-seats/comment", {"body": "once"}
+    told = await asyncio.gather(*(ada.ask("POST", path, body, Idempotency_Key="k1") for _ in range(20)))
+    assert {answer.status for answer in told} == {200}
+    assert len({answer.said["id"] for answer in told}) == 1
+    assert len((await ada.get("/v1/tasks/gold-seats"))["remarks"]) == 1
+
+
+async def test_the_secret_of_a_token_is_shown_once_and_not_kept_as_an_answer(service: Service, olive: Agent) -> None:
+    asked = {"name": "builder-one", "roles": ["agent"]}
+    issued = await olive.post("/v1/tokens", asked, Idempotency_Key="k1")
+    again = await olive.ask("POST", "/v1/tokens", asked, Idempotency_Key="k1")
+    assert (again.status, again.whats) == (409, ["cannot tell what became of this request"])
+    assert len([one for one in await olive.get("/v1/tokens") if one["name"] == "builder-one"]) == 1
+    async with service.database.reading() as tx:
+        kept = await tx.answered("olive", "k1")
+    assert kept and kept.answer is None
+    assert issued["secret"]
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+async def test_a_process_that_dies_between_act_and_answer_has_done_neither_or_both(service: Service) -> None:
+    claim = once.used_for("ada", "k1", b"a request", service.station.ports.clock.now())
+
+    async def dies(records: Records) -> bytes:
+        async with records.transaction() as tx:
+            await tx.put_setting("effect", "done")
+        raise Killed
+
+    async def lives(records: Records) -> bytes:
+        async with records.transaction() as tx:
+            assert await tx.setting("effect") is None
+            await tx.put_setting("effect", "done")
+        return b"answer"
+
+    with pytest.raises(Killed):
+        await once.in_one_transaction(service.database, claim, dies, keep=True)
+    assert await once.in_one_transaction(service.database, claim, lives, keep=True) == (b"answer", False)
+    assert await once.in_one_transaction(service.database, claim, lives, keep=True) == (b"answer", True)
+
+
+async def test_what_is_long_and_broke_off_is_not_repeated_but_asked_about(service: Service) -> None:
+    claim = once.used_for("olive", "k1", b"a request", service.station.ports.clock.now())
+    calls: list[str] = []
+
+    async def dies(records: Records) -> bytes:
+        calls.append("begun")
+        raise Killed
+
+    with pytest.raises(Killed):
+        await once.after_a_claim(service.database, claim, dies)
+    with pytest.raises(Rejected, match="cannot tell what became of this request"):
+        await once.after_a_claim(service.database, claim, dies)
+    assert calls == ["begun"]
+
+
+async def test_what_is_long_and_failed_says_so_and_may_be_tried_again(service: Service) -> None:
+    claim = once.used_for("olive", "k1", b"a request", service.station.ports.clock.now())
+
+    async def fails(records: Records) -> bytes:
+        raise StepFailed("the build broke")
+
+    async def works(records: Records) -> bytes:
+        return b"answer"
+
+    with pytest.raises(StepFailed):
+        await once.after_a_claim(service.database, claim, fails)
+    assert await once.after_a_claim(service.database, claim, works) == (b"answer", False)
