@@ -19,10 +19,10 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class Dyno:
-    """A web process and the port that it was told to listen on."""
+    """A web process and the place that it was told to listen on, which is kept free of others while it lives."""
 
-    def __init__(self, process: Process, port: int) -> None:
-        self._process, self.port = process, port
+    def __init__(self, process: Process, port: int, place: socket.socket) -> None:
+        self._process, self.port, self._place = process, port, place
 
     async def boots(self) -> bool:
         """True once it accepts connections, False when it ended or took too long."""
@@ -37,10 +37,9 @@ class Dyno:
         return False
 
     async def end(self) -> None:
-        """Kill the whole group and wait for its leader."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
+        """Kill the process with its children."""
+        await _end(self._process)
+        self._place.close()
 
 
 def procfile(slug: Path) -> dict[str, str]:
@@ -51,11 +50,14 @@ def procfile(slug: Path) -> dict[str, str]:
 
 async def boot(command: str, slug: Path, env: Mapping[str, str], log: Path) -> Dyno:
     """Start a web process on a free port, named in PORT. Whether it boots is another question."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # who listens there says the same, as servers do
+    place.bind(("127.0.0.1", 0))
+    port = place.getsockname()[1]
+    if not _libc:
+        place.close()  # elsewhere than on Linux nobody could listen there
     with log.open("ab") as output:
-        return Dyno(await _spawn(command, slug, {**env, "PORT": str(port)}, output.fileno()), port)
+        return Dyno(await _spawn(command, slug, {**env, "PORT": str(port)}, output.fileno()), port, place)
 
 
 async def finish(command: str, slug: Path, env: Mapping[str, str]) -> tuple[int, str]:
@@ -65,7 +67,14 @@ async def finish(command: str, slug: Path, env: Mapping[str, str]) -> tuple[int,
         output, _ = await process.communicate()
         return process.returncode or 0, output.decode(errors="replace")
     finally:
-        await Dyno(process, 0).end()
+        await _end(process)
+
+
+async def _end(process: Process) -> None:
+    """Kill the whole group and wait for its leader."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 async def _spawn(command: str, slug: Path, env: Mapping[str, str], output: int) -> Process:

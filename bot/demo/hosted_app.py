@@ -18,6 +18,7 @@ from aiohttp import web
 
 from bot.demo import dynos
 from bot.demo.dynos import Dyno, procfile
+from bot.demo.listening import listen
 
 Record = Callable[[str, Mapping[str, object]], None]
 _MARKER = "\uffff heroku-command-exit-status: "
@@ -83,8 +84,7 @@ class HostedApp:
             self._memory = msgspec.json.decode((self.folder / "memory.json").read_bytes(), type=Memory)
         connector = aiohttp.TCPConnector(force_close=True)
         self._client = aiohttp.ClientSession(connector=connector, auto_decompress=False)
-        self._runner = await listen(self._route, self._memory.port)
-        self._memory.port = self._runner.addresses[0][1]
+        self._runner, self._memory.port = await serve(self._route, self._memory.port)
         self._remember()
         self._boot_soon()
 
@@ -171,11 +171,10 @@ class HostedApp:
             return web.Response(status=503, text="Application error")
 
 
-async def listen(handler: Callable[[web.Request], Awaitable[web.Response]], port: int) -> web.AppRunner:
-    """Serve every path by `handler`; port 0 becomes a free one."""
+async def serve(handler: Callable[[web.Request], Awaitable[web.Response]], port: int) -> tuple[web.AppRunner, int]:
+    """Serve every path by `handler`; port 0 becomes a free one. Returns the port too."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    return runner
+    return runner, await listen(runner, port)

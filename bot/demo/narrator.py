@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from bot.console import one_line
+from bot.release_console import one_line
 
 _EFFECTS = {
     "index.published": "the index has {name} {version} ({filename})",
@@ -15,6 +17,8 @@ _EFFECTS = {
     "index.impossible": "IMPOSSIBLE: {filename} before {missing}",
     "platform.impossible": "IMPOSSIBLE: {why}",
 }
+_MOMENT = re.compile(r"<t:(\d+)(?::[a-zA-Z])?>")
+_ESCAPE = re.compile(r"\\(?=[^A-Za-z0-9\s])")  # what keeps foreign text from becoming layout in Discord
 
 
 class Narrator:
@@ -34,6 +38,10 @@ class Narrator:
             whisper = f" (only {told['to']} sees this)" if told["ephemeral"] else ""
             self._say(f"  {place}{whisper}")
             for line in told["text"].splitlines():
-                self._say(f"    │ {one_line(line)}")
+                self._say(f"    │ {one_line(_ESCAPE.sub('', _MOMENT.sub(_clock, line)))}")
             for attachment in told["attachments"]:
                 self._say(f"    │ [file {attachment['filename']}, {attachment['size']} bytes]")
+
+
+def _clock(found: re.Match[str]) -> str:
+    return f"{datetime.fromtimestamp(int(found[1]), UTC).astimezone():%H:%M:%S}"

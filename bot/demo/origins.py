@@ -1,4 +1,4 @@
-"""The demo's git origins: what production runs on main, and today's work on the release branches."""
+"""The demo's git origins: what production runs on main, and today's work on the branches of its tasks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ PACKAGES = ("coin-core", "coin-ledger")
 CONSUMERS = ("treasury", "wallet")
 TEMPLATES = {**dict.fromkeys(CONSUMERS, "consumer"), **{name: name for name in (*PACKAGES, "kiosk")}}
 OLD, NEW = "1.0.0", "1.1.0"
+COIN_FEES = "feat/coin-fees"
+# What each branch makes of @VERSION@ in its project; two of them want the same line of the kiosk.
+WORK = {
+    **{name: {COIN_FEES: NEW} for name in PACKAGES},
+    **{name: {"feat/gold-seats": NEW} for name in CONSUMERS},
+    "kiosk": {"feat/kiosk-hours": "open 9 to 17", "feat/kiosk-prices": "a ticket costs 3 coins"},
+}
 
 # Every push passes here; a mark in `broken` makes one fail, once.
 _HOOK = """#!/bin/sh
@@ -50,7 +57,7 @@ class Origins:
         return (Path(self.path(name)) / "refs" / "heads" / branch).read_text().strip()
 
     async def create(self) -> None:
-        """Both branches of everything that needs no lock, side by side."""
+        """Everything that needs no lock, side by side."""
         await asyncio.gather(*(self._create(name) for name in TEMPLATES))
 
     async def publish_main(self) -> None:
@@ -63,8 +70,8 @@ class Origins:
             await self._run(work, "uv", "publish", "--quiet", *publish, *files)
 
     async def lay_apps(self) -> None:
-        """Main pinned to what is published, release taking both packages from their release branches."""
-        await asyncio.gather(*(self._lay_app(name) for name in CONSUMERS))
+        """Main pinned to what is published, the work on top taking both packages from the branches of theirs."""
+        await asyncio.gather(*(self._lay(name) for name in CONSUMERS))
 
     async def deploy_main(self, name: str, remote: str) -> None:
         """What production ran before today's train."""
@@ -76,35 +83,36 @@ class Origins:
         await self._run(self._folder, "git", "clone", "--quiet", str(bare), str(work))
         await self._run(work, "git", "symbolic-ref", "HEAD", "refs/heads/main")
         if name not in CONSUMERS:
-            await self._commit(name, "main", OLD)
-            await self._run(work, "git", "checkout", "--quiet", "-b", "release")
-            await self._commit(name, "release", NEW)
-            self._install_hook(name)
+            await self._lay(name)
 
-    async def _lay_app(self, name: str) -> None:
+    async def _lay(self, name: str) -> None:
+        """Main, and every branch on top of it."""
         work = self._work(name)
-        await self._commit(name, "main", OLD, lock=True)
-        await self._run(work, "git", "checkout", "--quiet", "-b", "release")
-        await self._commit(name, "release", NEW, lock=True)
-        self._install_hook(name)
+        await self._commit(name, "main", OLD)
+        for branch, version in WORK[name].items():
+            await self._run(work, "git", "checkout", "--quiet", "-b", branch, "main")
+            await self._commit(name, branch, version)
+        hook = Path(self.path(name)) / "hooks" / "pre-receive"
+        hook.write_text(_HOOK.format(name=name, broken=self._folder / "broken"))
+        hook.chmod(0o755)
 
-    async def _commit(self, name: str, branch: str, version: str, *, lock: bool = False) -> None:
+    async def _commit(self, name: str, branch: str, version: str) -> None:
         work, template = self._work(name), PROJECTS / TEMPLATES[name]
         shutil.copytree(template, work, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         for path in work.rglob("*"):
             if path.is_file() and (template / path.relative_to(work)).exists():
                 text = (template / path.relative_to(work)).read_text()
                 path.write_text(self._filled(text, name, branch, version))
-        if lock:
+        if name in CONSUMERS:
             await self._run(work, "uv", "lock", "--quiet", "--default-index", self._index.simple_url)
         await self._run(work, "git", "add", "--all")
         await self._run(work, "git", "commit", "--quiet", "--message", f"{name} {version}")
         await self._run(work, "git", "push", "--quiet", "origin", branch)
 
     def _filled(self, text: str, name: str, branch: str, version: str) -> str:
-        """The project's text on `branch`: consumers pin on main, and take branches on release."""
+        """The project's text on `branch`: consumers pin on main, and take branches elsewhere."""
         pinned = "".join(f'\n  "{package}=={OLD}",' for package in PACKAGES)
-        sources = "\n".join(f'{n} = {{ git = "file://{self.path(n)}", branch = "release" }}' for n in PACKAGES)
+        sources = "\n".join(f'{n} = {{ git = "file://{self.path(n)}", branch = "{COIN_FEES}" }}' for n in PACKAGES)
         is_main = branch == "main"
         values = {
             "NAME": name,
@@ -116,11 +124,6 @@ class Origins:
         for word, value in values.items():
             text = text.replace(f"@{word}@", value)
         return text
-
-    def _install_hook(self, name: str) -> None:
-        hook = Path(self.path(name)) / "hooks" / "pre-receive"
-        hook.write_text(_HOOK.format(name=name, broken=self._folder / "broken"))
-        hook.chmod(0o755)
 
     def _work(self, name: str) -> Path:
         return self._folder / "checkouts" / name

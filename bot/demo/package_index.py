@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from bot.demo.faults import Fault, faulty
+from bot.demo.listening import listen
 
 _JSON = "application/vnd.pypi.simple.v1+json"
 _LARGEST_BYTES = 64 * 1024 * 1024
@@ -56,14 +57,13 @@ class PackageIndex:
         expected: Collection[str] = (),
         port: int = 0,
         token: str = "pypi-loopback",
-        index_delay_seconds: float = 0,
         is_full: Callable[[str], bool] = lambda name: False,
     ) -> None:
         self.token = token
-        self.index_delay_seconds = index_delay_seconds
+        self.index_delay_seconds = 0.0
         self.violations: list[str] = []
         self._is_full = is_full
-        self._record, self._port, self._state = record, port, state_dir / "state.json"
+        self._record, self.port, self._state = record, port, state_dir / "state.json"
         self._files = state_dir / "files"
         self._expected = {canonicalize_name(name) for name in expected}
         self._uploads: dict[str, Upload] = {}
@@ -72,12 +72,12 @@ class PackageIndex:
     @property
     def simple_url(self) -> str:
         """The Simple API."""
-        return f"http://127.0.0.1:{self._port}/simple/"
+        return f"http://127.0.0.1:{self.port}/simple/"
 
     @property
     def publish_url(self) -> str:
         """The upload endpoint."""
-        return f"http://127.0.0.1:{self._port}/legacy/"
+        return f"http://127.0.0.1:{self.port}/legacy/"
 
     async def start(self) -> None:
         """Read the state and listen; port 0 becomes a free one."""
@@ -91,8 +91,7 @@ class PackageIndex:
         app.router.add_static("/files/", self._files)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
-        self._port = self._runner.addresses[0][1]
+        self.port = await listen(self._runner, self.port)
 
     async def stop(self) -> None:
         """Close the port; the state stays."""

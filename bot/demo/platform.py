@@ -19,7 +19,7 @@ from aiohttp import web
 
 from bot.demo import heroku_command
 from bot.demo.dynos import procfile
-from bot.demo.hosted_app import HostedApp, Record, listen
+from bot.demo.hosted_app import HostedApp, Record, serve
 
 Said = tuple[int, str, str]
 """What a command exits with, and prints on stdout and stderr."""
@@ -68,9 +68,9 @@ class Platform:
     async def __aenter__(self) -> Self:
         """Listen, write what git and people need, and boot what was running."""
         self._boots = await asyncio.TaskGroup().__aenter__()
-        self._runner = await listen(self._heroku, 0)
+        self._runner, port = await serve(self._heroku, 0)
         self.bin.mkdir(parents=True, exist_ok=True)
-        start = (sys.executable, "-IS", heroku_command.__file__, f"127.0.0.1:{self._runner.addresses[0][1]}")
+        start = (sys.executable, "-IS", heroku_command.__file__, f"127.0.0.1:{port}")
         _write_script(self.bin / "heroku", f'#!/bin/sh\nexec {shlex.join(start)} "$@"\n')
         for app in self.apps.values():
             words = {"key": self.api_key, "slugs": app.folder, "heroku": self.bin / "heroku", "app": app.name}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -27,6 +26,7 @@ from core.ports import Waits
 PACKAGES = ("coin-core", "coin-ledger")
 APPS = ("treasury", "wallet", "kiosk")
 HUB = "treasury"
+ON_QA = {"treasury": "treasury-qa", "wallet": "wallet-qa"}
 PAGE = Path(__file__).parent / "page"
 _SECRETS = {"DISCORD_TOKEN": "", "UV_PUBLISH_TOKEN": "demo-upload-token", "HEROKU_API_KEY": "demo-platform-key"}
 _WAITS = {"install_poll_seconds": 0.1, "backoff_seconds": 0.2, "install_seconds": 20, "seal_seconds": 2}
@@ -35,8 +35,8 @@ _WAITS = {"install_poll_seconds": 0.1, "backoff_seconds": 0.2, "install_seconds"
 class Ports(msgspec.Struct):
     """Addresses that stay the same when the world is entered again: locks and pages name them."""
 
-    discord: int
-    index: int
+    discord: int = 0
+    index: int = 0
 
 
 class DemoWorld:
@@ -59,7 +59,7 @@ class DemoWorld:
         )
         self.platform = Platform(
             self.folder / "platform",
-            APPS,
+            (*ON_QA.values(), *APPS),
             record=record,
             may_release=self._why_not,
             api_key=_SECRETS["HEROKU_API_KEY"],
@@ -81,10 +81,20 @@ class DemoWorld:
         }
 
     async def __aenter__(self) -> Self:
-        self._stack = AsyncExitStack()
-        await self._stack.enter_async_context(self.discord)
-        await self._stack.enter_async_context(self.index)
-        await self._stack.enter_async_context(self.platform)
+        async with AsyncExitStack() as stack:
+            for server in (self.discord, self.index, self.platform):
+                await stack.enter_async_context(server)
+            await self._furnish()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._stack.aclose()
+
+    async def _furnish(self) -> None:
+        """Everything that stands in the servers, and what a stationmaster must know to find them."""
+        if not (ports := self.folder / "ports.json").exists():
+            ports.write_bytes(msgspec.json.encode(Ports(self.discord.port, self.index.port)))
         for app in self.platform.apps.values():
             app.knobs.env |= {"UV_DEFAULT_INDEX": self.index.simple_url, "UV_CACHE_DIR": str(self.folder / "uv")}
             app.knobs.env |= {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
@@ -93,12 +103,6 @@ class DemoWorld:
             (self.folder / "laid-out").touch()
         self._is_laid_out = True
         self._write_config()
-        if self._broken:
-            self._break(self._broken)
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._stack.aclose()
 
     @property
     def breakable(self) -> tuple[str, ...]:
@@ -115,16 +119,17 @@ class DemoWorld:
             *(f"seal:{name}" for name in APPS),
         )
 
+    def break_step(self) -> None:
+        """Leave a mark that the place of the step to break finds once; an index stays full for all tries."""
+        if self._broken:
+            (self.folder / "broken").mkdir(exist_ok=True)
+            (self.folder / "broken" / self._broken).write_text("x" * Waits().publish_tries)
+
     @property
     def complaints(self) -> list[str]:
         """What should never happen here: requests that Discord refuses or slows, packages before what they need."""
         slowed = [f"Discord slowed the bot down: {hit}" for hit in self.discord.rate_limit_hits]
         return [*self.discord.violations, *slowed, *self.index.violations]
-
-    def _break(self, step: str) -> None:
-        """Leave a mark that the step's place in the world finds once; an index stays full for all tries."""
-        (self.folder / "broken").mkdir(exist_ok=True)
-        (self.folder / "broken" / step).write_text("x" * Waits().publish_tries)
 
     def _is_full(self, name: str) -> bool:
         mark = self.folder / "broken" / f"publish:{name}"
@@ -134,7 +139,7 @@ class DemoWorld:
         return bool(left)
 
     async def _lay_out(self) -> None:
-        """Yesterday's production: version 1.0.0 published and deployed; today's work on the release branches."""
+        """Yesterday's production: version 1.0.0 published and deployed; today's work on the branches of its tasks."""
         await self.origins.create()
         await self.origins.publish_main()
         await self.origins.lay_apps()
@@ -143,11 +148,12 @@ class DemoWorld:
 
     def _why_not(self, app: str, commit: str) -> str | None:
         """A satellite may be older than its hub, never newer (spec 1)."""
-        hub = self.platform.apps[HUB].current
-        if not self._is_laid_out or app == HUB:
+        name, branch = (ON_QA[HUB], "release") if app in ON_QA.values() else (HUB, "main")
+        hub = self.platform.apps[name].current
+        if not self._is_laid_out or app == name:
             return None
-        if hub is None or hub.commit != self.origins.head(HUB, "main"):
-            return f"{app} would be newer than {HUB}"
+        if hub is None or hub.commit != self.origins.head(HUB, branch):
+            return f"{app} would be newer than {name}"
         return None
 
     def _write_config(self) -> None:
@@ -169,7 +175,7 @@ class DemoWorld:
         package = {"ecosystem": "pypi", "version_file": "pyproject.toml"}
         packages = {name: {**package, "url": self.origins.path(name)} for name in PACKAGES}
         packages["coin-core"]["release_check"] = "bin/check"
-        apps = {
+        apps: dict[str, dict[str, object]] = {
             "wallet": {"emoji": "👛", "prod_deploy": heroku("wallet")},
             "treasury": {"emoji": "🏦", "hub": True, "test_cmd": "bin/test", "prod_deploy": heroku("treasury")},
             "kiosk": {
@@ -184,6 +190,9 @@ class DemoWorld:
         }
         for name, app in apps.items():
             app["url"] = self.origins.path(name)
+        for name, qa in ON_QA.items():
+            apps[name]["qa_deploy"] = heroku(qa)
+        apps[HUB]["qa_test_cmd"] = "bin/test"
         pages = [{"path": "/", "contains": "<h1>"}, {"path": "/sign-in"}]
         ids = self.discord.role_ids
         return {
@@ -207,14 +216,7 @@ class DemoWorld:
 
 
 def _ports(folder: Path) -> Ports:
-    """The addresses of this world: chosen once."""
+    """The addresses that this world had before; a new one takes what is free."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "ports.json"
-    if path.exists():
-        return msgspec.json.decode(path.read_bytes(), type=Ports)
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        ports = Ports(one.getsockname()[1], other.getsockname()[1])
-    path.write_text(json.dumps(msgspec.to_builtins(ports)))
-    return ports
+    return msgspec.json.decode(path.read_bytes(), type=Ports) if path.exists() else Ports()

@@ -1,4 +1,7 @@
-"""The WebSocket gateway: HELLO, IDENTIFY, READY, GUILD_CREATE, heartbeats, and RESUME with replay."""
+"""The WebSocket gateway: HELLO, IDENTIFY, READY, GUILD_CREATE, heartbeats, and RESUME with replay.
+
+A bot may ask for the guilds intent only, as ours does; every other one is refused like a privileged one.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ import asyncio
 import json
 import time
 from collections import deque
+from contextlib import suppress
 
 from aiohttp import WSMsgType, web
 
-from bot.demo.discord.guild import Guild
+from bot.demo.discord.guild import NAME, Guild
 from bot.demo.discord.protocol import THREAD, Payload, snowflake
 
-_PRIVILEGED_INTENTS = 1 << 1 | 1 << 8 | 1 << 15
-_MESSAGE_INTENT = 1 << 9
+_GUILDS_INTENT = 1 << 0
 _HEARTBEAT_MS = 41_250
 _SENDS_PER_MINUTE = 120
 
@@ -21,9 +24,8 @@ _SENDS_PER_MINUTE = 120
 class Session:
     """Everything ever dispatched to one identified client, so that it can be replayed."""
 
-    def __init__(self, intents: int) -> None:
+    def __init__(self) -> None:
         self.id = snowflake()
-        self.intents = intents
         self.frames: list[str] = []
         self.news = asyncio.Event()
         self.socket: web.WebSocketResponse | None = None
@@ -35,12 +37,13 @@ class Session:
 
     async def deliver(self, socket: web.WebSocketResponse, sequence: int) -> None:
         """Send what comes after `sequence`, for as long as the socket lives."""
-        while not socket.closed:
-            while sequence < len(self.frames):
-                await socket.send_str(self.frames[sequence])
-                sequence += 1
-            self.news.clear()
-            await self.news.wait()
+        with suppress(ConnectionResetError):
+            while not socket.closed:
+                while sequence < len(self.frames):
+                    await socket.send_str(self.frames[sequence])
+                    sequence += 1
+                self.news.clear()
+                await self.news.wait()
 
 
 class Gateway:
@@ -55,10 +58,9 @@ class Gateway:
         guild.listeners.append(self._hear)
 
     def dispatch(self, event: str, payload: Payload) -> None:
-        """Send an event to every session that asked for its kind, now or after it resumes."""
+        """Send an event to every session, now or after it resumes."""
         for session in self._sessions.values():
-            if not event.startswith("MESSAGE_") or session.intents & _MESSAGE_INTENT:
-                session.add(event, payload)
+            session.add(event, payload)
 
     async def close_all(self, code: int) -> None:
         """Close every socket; the sessions can be resumed."""
@@ -76,10 +78,18 @@ class Gateway:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self._sockets.add(socket)
+        async with asyncio.TaskGroup() as pumps:
+            try:
+                await _send(socket, 10, {"heartbeat_interval": _HEARTBEAT_MS})
+                await self._serve(socket, pumps)
+            finally:
+                self._let_go(socket)
+        return socket
+
+    async def _serve(self, socket: web.WebSocketResponse, pumps: asyncio.TaskGroup) -> None:
+        recent: deque[float] = deque(maxlen=_SENDS_PER_MINUTE)
         pump: asyncio.Task[None] | None = None
         try:
-            await _send(socket, 10, {"heartbeat_interval": _HEARTBEAT_MS})
-            recent: deque[float] = deque(maxlen=_SENDS_PER_MINUTE)
             async for frame in socket:
                 if frame.type is not WSMsgType.TEXT:
                     continue
@@ -90,15 +100,15 @@ class Gateway:
                 started = await self._answer(socket, json.loads(frame.data))
                 if started is not None:
                     session, sequence = started
-                    pump = asyncio.create_task(session.deliver(socket, sequence), name=f"gateway {session.id}")
+                    pump = pumps.create_task(session.deliver(socket, sequence), name=f"gateway {session.id}")
         finally:
             if pump:
                 pump.cancel()
-                await asyncio.gather(pump, return_exceptions=True)
-            if socket in self._sockets and socket.close_code in (1000, 1001):  # the client said goodbye: no resume
-                self._sessions = {key: each for key, each in self._sessions.items() if each.socket is not socket}
-            self._sockets.discard(socket)
-        return socket
+
+    def _let_go(self, socket: web.WebSocketResponse) -> None:
+        if socket in self._sockets and socket.close_code in (1000, 1001):  # the client said goodbye: no resume
+            self._sessions = {key: each for key, each in self._sessions.items() if each.socket is not socket}
+        self._sockets.discard(socket)
 
     async def _answer(self, socket: web.WebSocketResponse, frame: Payload) -> tuple[Session, int] | None:
         wish: Payload = frame["d"]
@@ -109,22 +119,18 @@ class Gateway:
                 return await self._identify(socket, wish)
             case 6:
                 return await self._resume(socket, wish)
-            case 8:
-                members = [self._guild.member(user_id) for user_id in self._guild.users]
-                chunk = {"guild_id": self._guild.id, "members": members, "chunk_index": 0, "chunk_count": 1}
-                self.dispatch("GUILD_MEMBERS_CHUNK", chunk | {"nonce": wish.get("nonce"), "not_found": []})
             case _:
                 pass
         return None
 
     async def _identify(self, socket: web.WebSocketResponse, wish: Payload) -> tuple[Session, int] | None:
-        if wish["token"] != self._token or wish["intents"] & _PRIVILEGED_INTENTS:
+        if wish["token"] != self._token or wish["intents"] & ~_GUILDS_INTENT:
             await socket.close(code=4004 if wish["token"] != self._token else 4014)
             return None
         dead = [each.id for each in self._sessions.values() if each.socket is None or each.socket.closed]
         for session_id in dead:
             del self._sessions[session_id]
-        session = Session(wish["intents"])
+        session = Session()
         self._sessions[session.id], session.socket = session, socket
         session.add("READY", self._ready(session))
         session.add("GUILD_CREATE", self._guild_create())
@@ -140,7 +146,7 @@ class Gateway:
         return session, wish["seq"]
 
     def _hear(self, event: str, payload: Payload, only_to: str | None) -> None:
-        if only_to is None and event.isupper():
+        if only_to is None and event.isupper() and not event.startswith("MESSAGE_"):
             self.dispatch(event, payload | {"guild_id": self._guild.id})
 
     def _ready(self, session: Session) -> Payload:
@@ -159,7 +165,7 @@ class Gateway:
         alive = [each for each in channels if each["type"] == THREAD and not each["thread_metadata"]["archived"]]
         return {
             "id": guild.id,
-            "name": guild.seed.name,
+            "name": NAME,
             "owner_id": next(iter(guild.people.values())).id,
             "member_count": len(guild.users),
             "roles": guild.roles(),

@@ -32,32 +32,29 @@ class Someone:
     roles: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class GuildSeed:
-    """What the guild consists of before anybody says anything; ids are derived from the order and never change."""
-
-    name: str = "Train Yard"
-    channels: tuple[str, ...] = ("releases", "elsewhere")
-    roles: tuple[str, ...] = ("operator", "agent", "reviewer")
-    people: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-        ("operator", "Olive", ("operator",)),
-        ("second", "Otto", ("operator",)),
-        ("agent", "Ada", ("agent",)),
-        ("reviewer", "Rex", ("reviewer",)),
-        ("stranger", "Sam", ()),
-    )
-    bot_permissions: int = 2252109051448320
+NAME = "Train Yard"
+_CHANNELS = ("releases", "elsewhere")
+_ROLES = ("operator", "agent", "reviewer")
+_PEOPLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("operator", "Olive", ("operator",)),
+    ("second", "Otto", ("operator",)),
+    ("agent", "Ada", ("agent",)),
+    ("reviewer", "Rex", ("reviewer",)),
+    ("stranger", "Sam", ()),
+    ("light", "Tess", ("reviewer",)),
+    ("mate", "Ben", ("agent",)),
+)
+_BOT_PERMISSIONS = 2252109051448320
 
 
 class Guild:
-    """All state of the loopback Discord."""
+    """All state of the loopback Discord; ids of what was there before anybody spoke never change."""
 
-    def __init__(self, seed: GuildSeed, state_dir: Path) -> None:
-        self.seed = seed
+    def __init__(self, state_dir: Path) -> None:
         self.id, self.bot_id, self.bot_role_id = (str(_FIRST_ID + n) for n in (1, 2, 3))
-        self.role_ids = {name: str(_FIRST_ID + 100 + n) for n, name in enumerate(seed.roles)}
-        self.channel_ids = {name: str(_FIRST_ID + 300 + n) for n, name in enumerate(seed.channels)}
-        everyone = [Someone(str(_FIRST_ID + 200 + n), *row) for n, row in enumerate(seed.people)]
+        self.role_ids = {name: str(_FIRST_ID + 100 + n) for n, name in enumerate(_ROLES)}
+        self.channel_ids = {name: str(_FIRST_ID + 300 + n) for n, name in enumerate(_CHANNELS)}
+        everyone = [Someone(str(_FIRST_ID + 200 + n), *row) for n, row in enumerate(_PEOPLE)]
         self.people = {someone.key: someone for someone in everyone}
         self.users = {someone.id: someone for someone in everyone}
         self.users[self.bot_id] = Someone(self.bot_id, "stationmaster", "Stationmaster", ())
@@ -67,7 +64,6 @@ class Guild:
         self.channels: dict[str, Payload] = {}
         self.messages: dict[str, Payload] = {}
         self.commands: dict[str, list[Payload]] = {}
-        self.pinned_at: dict[str, str] = {}
         self._files = state_dir / "attachments"
         self._journal = state_dir / "discord.jsonl"
 
@@ -87,7 +83,7 @@ class Guild:
     # --- changes, each durable before anybody hears of it ---
 
     def put(self, table: str, key: str, value: object) -> None:
-        """Store one object (None deletes it) in channels, messages, commands or pinned_at."""
+        """Store one object (None deletes it) in channels, messages or commands."""
         line = json.dumps([table, key, value]).replace(self.base_url, _NOWHERE) + "\n"
         with self._journal.open("a", encoding="utf-8") as journal:
             journal.write(line)
@@ -120,35 +116,29 @@ class Guild:
         gone = {"id": message_id, "channel_id": message["channel_id"], "guild_id": self.id}
         self.emit("MESSAGE_DELETE", gone, only_to)
 
-    def remove_channel(self, channel_id: str) -> None:
-        """Delete a thread or channel with all that is in it."""
-        channel = self.channels[channel_id]
-        for message in self.messages_in(channel_id):
+    def remove_thread(self, thread_id: str) -> None:
+        """Delete a thread with all that is in it."""
+        thread = self.channels[thread_id]
+        for message in self.messages_in(thread_id):
             self.put("messages", message["id"], None)
-        self.put("channels", channel_id, None)
-        self._show_on_root(channel_id, {})
-        self.emit("THREAD_DELETE" if channel["type"] == THREAD else "CHANNEL_DELETE", channel)
+        self.put("channels", thread_id, None)
+        self._show_on_root(thread_id, {})
+        self.emit("THREAD_DELETE", thread)
 
-    def create_thread(self, parent_id: str, body: Payload, thread_id: str | None = None) -> Payload:
-        """Open a thread of the bot; on a message, thread_id is that message's id."""
-        thread = shapes.thread(self.id, parent_id, self.bot_id, thread_id or snowflake(), body)
+    def create_thread(self, root: Payload, body: Payload) -> Payload:
+        """Open a thread of the bot on a message, with that message's id."""
+        thread = shapes.thread(self.id, root["channel_id"], self.bot_id, root["id"], body)
         self.put("channels", thread["id"], thread)
         self.emit("THREAD_CREATE", thread | {"newly_created": True})
         return thread
 
-    def change_channel(self, channel_id: str, changes: Payload) -> Payload:
-        """Change fields of a channel or (also archived and locked) of a thread."""
-        channel = self.channels[channel_id]
-        is_thread = channel["type"] == THREAD
-        if is_thread:
-            inner = {key: changes.pop(key) for key in ("archived", "locked", "auto_archive_duration") if key in changes}
-            if "archived" in inner:
-                inner["archive_timestamp"] = now()
-            changes["thread_metadata"] = channel["thread_metadata"] | inner
-        self.put("channels", channel_id, channel | changes)
-        self._show_on_root(channel_id, {"thread": self.channels[channel_id]})
-        self.emit("THREAD_UPDATE" if is_thread else "CHANNEL_UPDATE", self.channels[channel_id])
-        return self.channels[channel_id]
+    def set_archived(self, thread_id: str, is_archived: bool) -> None:
+        """Archive a thread, as its people may, or take it out again."""
+        thread = self.channels[thread_id]
+        changed = {"archived": is_archived, "archive_timestamp": now()}
+        self.put("channels", thread_id, thread | {"thread_metadata": thread["thread_metadata"] | changed})
+        self._show_on_root(thread_id, {"thread": self.channels[thread_id]})
+        self.emit("THREAD_UPDATE", self.channels[thread_id])
 
     def keep_file(self, upload: Upload) -> Payload:
         """Store an uploaded file and return what is known about it; its URL works as long as the state exists."""
@@ -179,6 +169,10 @@ class Guild:
             raise ApiError(404, 10003, "Unknown Channel")
         return self.channels[channel_id]
 
+    def is_archived(self, channel_id: str) -> bool:
+        """True for an archived thread."""
+        return self.channel(channel_id).get("thread_metadata", {}).get("archived", False)
+
     def message(self, channel_id: str, message_id: str) -> Payload:
         """A message of a channel; raises 10008."""
         found = self.messages.get(message_id)
@@ -204,7 +198,7 @@ class Guild:
 
     def roles(self) -> list[Payload]:
         """All role objects; @everyone has the guild's id and no rights, so that the bot has exactly its own."""
-        own = shapes.role(self.bot_role_id, "Stationmaster", self.seed.bot_permissions, is_managed=True)
+        own = shapes.role(self.bot_role_id, "Stationmaster", _BOT_PERMISSIONS, is_managed=True)
         named = [shapes.role(role_id, name, _role_permissions(name)) for name, role_id in self.role_ids.items()]
         return [shapes.role(self.id, "@everyone", 0), own, *named]
 
@@ -216,7 +210,7 @@ class Guild:
         """The permission bits the bot has in a channel, or in a thread through its parent."""
         channel = self.channel(channel_id)
         overwrites = self.channels[channel["parent_id"]] if channel["type"] == THREAD else channel
-        bits = self.seed.bot_permissions
+        bits = _BOT_PERMISSIONS
         for overwrite in overwrites["permission_overwrites"]:
             bits = bits & ~int(overwrite["deny"]) | int(overwrite["allow"])
         return bits
@@ -224,7 +218,8 @@ class Guild:
     def set_bot_permissions(self, channel_id: str, bits: int) -> None:
         """Give the bot exactly these permissions in a channel."""
         exactly = {"id": self.bot_role_id, "type": 0, "allow": str(bits), "deny": str(~bits & (1 << 53) - 1)}
-        self.change_channel(channel_id, {"permission_overwrites": [exactly]})
+        self.put("channels", channel_id, self.channels[channel_id] | {"permission_overwrites": [exactly]})
+        self.emit("CHANNEL_UPDATE", self.channels[channel_id])
 
     def demand(self, channel_id: str, *needed: Permission) -> None:
         """Raise 50001 when the bot cannot see the channel, 50013 when it lacks one of these permissions."""

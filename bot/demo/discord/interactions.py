@@ -62,13 +62,12 @@ class Interactions:
     def routes(self) -> list[Route]:
         """The endpoints of interactions and their follow-ups; a token in the path opens them."""
         hook = "/webhooks/{app}/{token}"
-        message = hook + "/messages/{message}"
+        original = hook + "/messages/@original"
         return [
             Route("POST", "/interactions/{interaction}/{token}/callback", self._answer, "", is_public=True),
             Route("POST", hook, self._follow_up, "webhook", is_public=True),
-            Route("GET", message, lambda call: (200, self._reply(call)), "", is_public=True),
-            Route("PATCH", message, self._edit_reply, "webhook", is_public=True),
-            Route("DELETE", message, self._delete_reply, "webhook", is_public=True),
+            Route("PATCH", original, self._edit_original, "webhook", is_public=True),
+            Route("DELETE", original, self._delete_original, "webhook", is_public=True),
         ]
 
     def submission(self, modal_id: str, data: Payload) -> Interaction:
@@ -122,19 +121,18 @@ class Interactions:
             message = self._post(interaction, call.body, call.files)
         return (200, message) if _is_yes(call.query.get("wait")) else (204, None)
 
-    def _edit_reply(self, call: Call) -> Answer:
-        message = self._reply(call)
+    def _edit_original(self, call: Call) -> Answer:
+        message = self._original(call)
         check_message(call.body, call.files, message)
         return 200, self._rewrite(message, call.body, call.files)
 
-    def _delete_reply(self, call: Call) -> Answer:
-        self._guild.remove_message(self._reply(call)["id"])
+    def _delete_original(self, call: Call) -> Answer:
+        self._guild.remove_message(self._original(call)["id"])
         return 204, None
 
-    def _reply(self, call: Call) -> Payload:
-        interaction, message_id = self._living(call), call.path["message"]
-        message_id = (interaction.original or "") if message_id == "@original" else message_id
-        return self._guild.message(interaction.channel_id, message_id)
+    def _original(self, call: Call) -> Payload:
+        interaction = self._living(call)
+        return self._guild.message(interaction.channel_id, interaction.original or "")
 
     def _living(self, call: Call) -> Interaction:
         interaction = self._by_token.get(call.path["token"])

@@ -26,11 +26,7 @@ OBSERVED: Mapping[str, Window] = {
     "send": Window(5, 5.0),
     "edit": Window(5, 5.0),
     "old edit": Window(3, 20.0, code=30046),
-    "delete": Window(5, 1.0),
-    "channel": Window(5, 15.0),
-    "rename": Window(2, 600.0),
     "thread": Window(20, 300.0, scope="shared"),  # no figure is known, only that there is one
-    "react": Window(1, 0.25),
     "webhook": Window(5, 2.0),
     "sync": Window(2, 60.0),  # unknown; low on purpose, so that syncing at every start hurts
     "other": Window(50, 1.0),

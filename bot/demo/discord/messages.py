@@ -9,11 +9,9 @@ from types import MappingProxyType
 from typing import Any
 
 from bot.demo.discord.guild import Guild
-from bot.demo.discord.protocol import Payload, Permission, Upload, now, snowflake
+from bot.demo.discord.protocol import Payload, Permission, Upload, now, snowflake, without_nulls
 
 _FILLED_IN: Mapping[int, Payload] = {
-    3: {"min_values": 1, "max_values": 1},
-    11: {"description": None, "spoiler": False},
     13: {"name": None, "size": None, "spoiler": False},
     14: {"spacing": 1, "divider": True},
     17: {"accent_color": None, "spoiler": False},
@@ -36,14 +34,6 @@ def new_message(guild: Guild, channel_id: str, body: Payload, files: Mapping[int
         "application_id": guild.bot_id,
     }
     blank |= {key: list[object]() for key in ("embeds", "components", "attachments")}
-    if reference := body.get("message_reference"):
-        answered = {
-            "type": 0,
-            "guild_id": guild.id,
-            "channel_id": channel_id,
-            "message_id": str(reference["message_id"]),
-        }
-        blank |= {"type": 19, "message_reference": answered}
     return written(guild, blank, body, files)
 
 
@@ -62,7 +52,7 @@ def written(guild: Guild, message: Payload, body: Payload, files: Mapping[int, U
     by_name = {f"attachment://{each['filename']}": each for each in message["attachments"]}
     if "embeds" in body:
         embeds: list[Payload] = body["embeds"] or []
-        message["embeds"] = [_embed(embed, by_name) for embed in embeds]
+        message["embeds"] = [without_nulls(embed) | {"type": "rich"} for embed in embeds]
     if "components" in body:
         message["components"] = numbered(body["components"] or [], by_name)
     return message | _pings(guild, message, body.get("allowed_mentions"))
@@ -72,7 +62,7 @@ def numbered(components: list[Payload], files: Mapping[str, Payload] = MappingPr
     """Components as Discord stores them, each with an id; `files` are attachments by their attachment:// address."""
     taken = {each.get("id") for each in walk(components)}
     free_ids = (number for number in itertools.count(1) if number not in taken)
-    return [_component(each, free_ids, files) for each in components]
+    return [_component(each, free_ids, files) for each in without_nulls(components)]
 
 
 def walk(components: list[Payload]) -> Iterator[Payload]:
@@ -80,7 +70,7 @@ def walk(components: list[Payload]) -> Iterator[Payload]:
     for component in components:
         yield component
         yield from walk(component.get("components", []))
-        yield from walk([component[key] for key in ("accessory", "component") if component.get(key)])
+        yield from walk([component["component"]] if "component" in component else [])
 
 
 def plain_text(message: Payload) -> str:
@@ -100,41 +90,18 @@ def _attachment(guild: Guild, wanted: Payload, kept: Mapping[str, Payload], file
     return guild.keep_file(files[int(wanted["id"])]) | described
 
 
-def _embed(embed: Payload, by_name: Mapping[str, Payload]) -> Payload:
-    stored: Payload = {key: value for key, value in embed.items() if value is not None} | {"type": "rich"}
-    for key in ("image", "thumbnail"):
-        if key in stored:
-            url = by_name.get(stored[key]["url"], stored[key])["url"]
-            stored[key] = {"url": url, "proxy_url": url}
-    if "fields" in stored:
-        stored["fields"] = [{"inline": False, **each} for each in stored["fields"]]
-    return stored
-
-
 def _component(component: Payload, ids: Iterator[int], by_name: Mapping[str, Payload]) -> Payload:
-    given = {key: value for key, value in component.items() if value is not None}
-    stored: Payload = {"id": given.get("id") or next(ids), **_FILLED_IN.get(given["type"], {}), **given}
-    for key in ("media", "file"):
-        if key in stored:
-            stored[key] = _media(stored[key]["url"], by_name)
-    if stored["type"] == 13:
-        file = by_name.get(component["file"]["url"], {})
-        stored |= {"name": file.get("filename"), "size": file.get("size")}
-    if "items" in stored:
-        looks = {"description": None, "spoiler": False}
-        stored["items"] = [looks | item | {"media": _media(item["media"]["url"], by_name)} for item in stored["items"]]
+    stored: Payload = {"id": component.get("id") or next(ids), **_FILLED_IN.get(component["type"], {}), **component}
+    if "file" in stored:
+        file = by_name[stored["file"]["url"]]
+        address = {key: file[key] for key in ("url", "proxy_url")}
+        stored["file"] = {"id": snowflake(), "attachment_id": file["id"], **address}
+        stored |= {"name": file["filename"], "size": file["size"]}
     if "components" in stored:
         stored["components"] = [_component(each, ids, by_name) for each in stored["components"]]
-    for key in ("accessory", "component"):
-        if key in stored:
-            stored[key] = _component(stored[key], ids, by_name)
+    if "component" in stored:
+        stored["component"] = _component(stored["component"], ids, by_name)
     return stored
-
-
-def _media(url: str, by_name: Mapping[str, Payload]) -> Payload:
-    file = by_name.get(url)
-    url = file["url"] if file else url
-    return {"id": snowflake(), "url": url, "proxy_url": url} | ({"attachment_id": file["id"]} if file else {})
 
 
 def _pings(guild: Guild, message: Payload, allowed: Payload | None) -> Payload:

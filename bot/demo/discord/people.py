@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from aiohttp import web
 
-from bot.demo.discord.forms import Misuse, chosen_values, command_data, modal_answers
+from bot.demo.discord.forms import Misuse, command_data, modal_answers
 from bot.demo.discord.guild import Guild, Someone
 from bot.demo.discord.interactions import AUTOCOMPLETE, CLICK, COMMAND, Interaction, Interactions
 from bot.demo.discord.messages import walk
@@ -24,10 +23,8 @@ _EVENTS = {
     "THREAD_UPDATE": "thread",
     "THREAD_DELETE": "thread",
     "commands": "commands",
-    "failed": "interaction_failed",
 }
 _OUTCOMES = {4: "message", 5: "deferred", 6: "deferred", 7: "updated", 9: "modal"}
-_KEEP_ALIVE_SECONDS = 15.0
 
 
 class Outcome(TypedDict):
@@ -52,39 +49,37 @@ class Person:
         self, path: Sequence[str], options: Mapping[str, Any] | None = None, *, channel: int | str | None = None
     ) -> Outcome:
         """Run a slash command, for example ["release", "ship"], in a channel or thread (default: the first channel)."""
-        data = command_data(self._guild, self.commands(), path, options or {})
+        data = command_data(self.commands(), path, options or {})
         return await self._do(Interaction(COMMAND, self._id, self._channel(channel), data))
 
     async def autocomplete(
         self, path: Sequence[str], options: Mapping[str, Any], focused: str, *, channel: int | str | None = None
     ) -> list[Payload]:
         """The choices ({name, value}) the bot offers while the option `focused` is typed; none when it is too late."""
-        data = command_data(self._guild, self.commands(), path, {focused: "", **options}, focused)
+        data = command_data(self.commands(), path, {focused: "", **options}, focused)
         answer = await self._interactions.ask(Interaction(AUTOCOMPLETE, self._id, self._channel(channel), data))
         return answer["data"].get("choices", []) if answer else []
 
-    async def click(self, message: int | str, custom_id: str, values: Sequence[str] | None = None) -> Outcome:
-        """Press a button of a message, or choose `values` in one of its menus."""
+    async def click(self, message: int | str, custom_id: str) -> Outcome:
+        """Press a button of a message."""
         shown = self._guild.messages.get(str(message))
         if shown is None or self._guild.ephemeral_to.get(shown["id"], self._id) != self._id:
             raise Misuse("There is no such message.")
-        found = [each for each in walk(shown["components"]) if each.get("custom_id") == custom_id]
+        found = [each for each in walk(shown["components"]) if each["type"] == 2 and each.get("custom_id") == custom_id]
         if not found or found[0].get("disabled"):
             raise Misuse(f"There is nothing to press with the id {custom_id}.")
         data: Payload = {"custom_id": custom_id, "component_type": found[0]["type"], "id": found[0]["id"]}
-        if found[0]["type"] != 2:
-            data |= chosen_values(self._guild, {"min_values": 1, "max_values": 1} | found[0], values or [])
         return await self._do(Interaction(CLICK, self._id, shown["channel_id"], data, shown["id"]))
 
-    async def submit_modal(self, modal: str, fields: Mapping[str, Any]) -> Outcome:
-        """Submit a shown modal (its `id`) with a value, or a list of values, per custom_id."""
+    async def submit_modal(self, modal: str, fields: Mapping[str, str]) -> Outcome:
+        """Submit a shown modal (its `id`) with the texts typed, by custom_id; it stays open when that failed."""
         shown_by, shown = self._interactions.modals.get(modal, (None, None))
         if shown_by is None or shown is None or shown_by.person_id != self._id:
             raise Misuse("This form is not open.")
-        answers = modal_answers(self._guild, shown["components"], fields)
+        answers = modal_answers(shown["components"], fields)
         submission = self._interactions.submission(modal, {"custom_id": shown["custom_id"], "components": answers})
         outcome = await self._do(submission)
-        if outcome["outcome"] != "failed":  # the form stays open when the bot did not answer
+        if outcome["outcome"] != "failed":
             self._interactions.modals.pop(modal, None)
         return outcome
 
@@ -140,10 +135,7 @@ class PeopleApi:
 
     def __init__(self, guild: Guild, interactions: Interactions) -> None:
         self._guild, self._interactions = guild, interactions
-        self._boot = secrets.token_hex(4)  # event ids of an earlier process must not be taken for ours
-        self._events: list[tuple[str, Payload, str | None]] = []
-        self._readers: set[asyncio.Event] = set()
-        self._is_closed = False
+        self._readers: dict[asyncio.Queue[bytes], str] = {}
         guild.listeners.append(self._hear)
 
     def person(self, key: str) -> Person:
@@ -154,9 +146,8 @@ class PeopleApi:
 
     def close(self) -> None:
         """End every stream."""
-        self._is_closed = True
         for reader in self._readers:
-            reader.set()
+            reader.put_nowait(b"")
 
     def routes(self) -> list[web.RouteDef]:
         """Everything below /people."""
@@ -170,7 +161,7 @@ class PeopleApi:
                 "/people/command", self._doing(lambda p, b: p.command(b["path"], b["options"], channel=b["channel"]))
             ),
             web.post("/people/autocomplete", self._doing(_autocomplete)),
-            web.post("/people/click", self._doing(lambda p, b: p.click(b["message"], b["custom_id"], b.get("values")))),
+            web.post("/people/click", self._doing(lambda p, b: p.click(b["message"], b["custom_id"]))),
             web.post("/people/modal", self._doing(lambda p, b: p.submit_modal(b["modal"], b["fields"]))),
         ]
 
@@ -198,41 +189,24 @@ class PeopleApi:
         person = self.person(request.query.get("person", ""))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
-        news, position = asyncio.Event(), len(self._events)
-        boot, _, seen = request.headers.get("Last-Event-ID", "").partition("-")
-        if boot == self._boot and seen.isdigit():
-            position = min(int(seen), position)
-        elif boot:
-            await response.write(b"event: resync\ndata: {}\n\n")
-        self._readers.add(news)
+        news: asyncio.Queue[bytes] = asyncio.Queue()
+        self._readers[news] = str(person.id)
+        news.put_nowait(b": welcome\n\n")
         try:
-            await response.write(b": welcome\n\n")
-            while not self._is_closed:
-                for event, payload, only_to in self._events[position:]:
-                    position += 1
-                    if only_to in (None, str(person.id)):
-                        text = f"id: {self._boot}-{position}\nevent: {event}\ndata: {json.dumps(payload)}\n\n"
-                        await response.write(text.encode())
-                news.clear()
-                if position == len(self._events):
-                    await self._wait(news, response)
+            while text := await news.get():
+                await response.write(text)
         except ConnectionResetError:
             pass  # the page was closed
         finally:
-            self._readers.discard(news)
+            del self._readers[news]
         return response
-
-    async def _wait(self, news: asyncio.Event, response: web.StreamResponse) -> None:
-        try:
-            await asyncio.wait_for(news.wait(), _KEEP_ALIVE_SECONDS)
-        except TimeoutError:
-            await response.write(b": still here\n\n")
 
     def _hear(self, event: str, payload: Payload, only_to: str | None) -> None:
         if event in _EVENTS:
-            self._events.append((_EVENTS[event], payload, only_to))
-            for reader in self._readers:
-                reader.set()
+            text = f"event: {_EVENTS[event]}\ndata: {json.dumps(payload)}\n\n".encode()
+            for reader, person_id in self._readers.items():
+                if only_to in (None, person_id):
+                    reader.put_nowait(text)
 
 
 async def _autocomplete(person: Person, body: Payload) -> Payload:

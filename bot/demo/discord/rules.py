@@ -9,10 +9,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
+from bot.demo.discord.forms import OPTION_TYPES
 from bot.demo.discord.messages import walk
 from bot.demo.discord.protocol import COMPONENTS_V2, ApiError, Payload, Upload, invalid_form
 
 _MAX_FILE_BYTES = 10 * 1024 * 1024
+_COMPONENTS = {1, 2, 10, 13, 14, 17}
+_EMBED_KEYS = {"title", "description", "color", "type", "flags"}
 _COMMAND_NAME = re.compile(r"[-_'\w]{1,32}")
 
 
@@ -25,21 +28,24 @@ def check_message(body: Payload, files: Mapping[int, Upload], earlier: Payload |
         raise ApiError(400, 50006, "Cannot send an empty message")
     flags = (body.get("flags") or 0) | (earlier["flags"] if earlier else 0)
     broken = _component_rules(components, bool(flags & COMPONENTS_V2), bool(content or embeds))
-    fields = [field for embed in embeds for field in _fields(embed)]
+    foreign = {key for embed in embeds for key, value in embed.items() if value is not None} - _EMBED_KEYS
     if len(content) > 2000:
         broken.append("content: must be 2000 or fewer in length")
-    if sum(map(_text_length, embeds)) > 6000:
+    if sum(len(embed.get(key) or "") for embed in embeds for key in ("title", "description")) > 6000:
         broken.append("embeds: texts must be 6000 or fewer characters in all")
-    if not all(field["name"].strip() and field["value"].strip() for field in fields):
-        broken.append("embeds.fields: this field is required")
+    if foreign:
+        broken.append(f"embeds: the loopback does not show {', '.join(sorted(foreign))}")
     broken += [f"{file.filename}: larger than 10 MiB" for file in files.values() if len(file.content) > _MAX_FILE_BYTES]
     _raise_if(broken + _attachment_rules(body, files, earlier))
 
 
 def check_modal(modal: Payload) -> None:
-    """Check a modal."""
-    too_many = ["components: must be between 1 and 5 in length"] * (len(modal["components"]) > 5)
-    _raise_if(_duplicate_ids(list(walk(modal["components"]))) + too_many)
+    """Check a modal; of what Discord allows in one, the loopback shows labelled text inputs only."""
+    labels: list[Payload] = modal["components"]
+    broken = _duplicate_ids(list(walk(labels)))
+    broken += ["components: must be between 1 and 5 in length"] * (not 1 <= len(labels) <= 5)
+    kinds = [(each["type"], each.get("component", each)["type"]) for each in labels]
+    _raise_if(broken + ["components: the loopback shows labelled text inputs only"] * bool(set(kinds) - {(18, 4)}))
 
 
 def check_commands(commands: list[Payload]) -> None:
@@ -50,6 +56,8 @@ def check_commands(commands: list[Payload]) -> None:
         bad = [name for name in names if not _COMMAND_NAME.fullmatch(name) or name != name.lower()]
         broken += [f"name: {name!r} is no valid name" for name in bad]
         broken += [f"options: {name!r} is used twice" for name, count in Counter(names).items() if count > 1]
+        foreign = [each["name"] for each in level if each.get("type", 1) not in (1, 2, *OPTION_TYPES)]
+        broken += [f"options: the loopback cannot fill the type of {name!r}" for name in foreign]
         required = [bool(each.get("required")) for each in level]
         if required != sorted(required, reverse=True):
             broken.append("options: required options must be placed before non-required options")
@@ -58,7 +66,8 @@ def check_commands(commands: list[Payload]) -> None:
 
 def _component_rules(components: list[Payload], is_v2: bool, has_text: bool) -> list[str]:
     every = list(walk(components))
-    broken = _duplicate_ids(every)
+    foreign = {each["type"] for each in every} - _COMPONENTS
+    broken = _duplicate_ids(every) + [f"components: the loopback shows none of type {foreign}"] * bool(foreign)
     if not is_v2:
         if any(each["type"] != 1 for each in components):
             broken.append("components: only action rows without the components v2 flag")
@@ -80,20 +89,8 @@ def _attachment_rules(body: Payload, files: Mapping[int, Upload], earlier: Paylo
     ids = [str(each["id"]) for each in listed]
     broken = [f"attachments: no file {each}" for each in ids if each not in kept and int(each) not in files]
     names = {*kept.values(), *(file.filename for file in files.values())}
-    wanted = re.findall(r"attachment://([^'\"]+)", repr([body.get("embeds"), body.get("components")]))
+    wanted = re.findall(r"attachment://([^'\"]+)", repr(body.get("components")))
     return broken + [f"attachment://{name}: no such attachment" for name in wanted if name not in names]
-
-
-def _text_length(embed: Payload) -> int:
-    footer: Payload = embed.get("footer") or {}
-    author: Payload = embed.get("author") or {}
-    texts = [embed.get("title"), embed.get("description"), footer.get("text"), author.get("name")]
-    texts += [field[key] for field in _fields(embed) for key in ("name", "value")]
-    return sum(len(text) for text in texts if text)
-
-
-def _fields(embed: Payload) -> list[Payload]:
-    return embed.get("fields") or []
 
 
 def _option_lists(commands: list[Payload]) -> list[list[Payload]]:

@@ -6,7 +6,6 @@ What a request must pass before a handler sees it (same origin, outages, token, 
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from aiohttp import web
 
 from bot.demo.discord.forms import Misuse
 from bot.demo.discord.gateway import Gateway
-from bot.demo.discord.guild import Guild, GuildSeed
+from bot.demo.discord.guild import Guild
 from bot.demo.discord.interactions import Interactions
 from bot.demo.discord.limits import Hit, Limits, Meter, RateLimited
 from bot.demo.discord.openapi import load_openapi
@@ -25,6 +24,8 @@ from bot.demo.discord.people import PeopleApi, Person
 from bot.demo.discord.protocol import ApiError, Call, Payload, Route, Upload, invalid_form
 from bot.demo.discord.rest import Rest
 from bot.demo.discord.transcript import Record, transcript
+from bot.demo.faults import Fault, faulty
+from bot.demo.listening import listen
 
 _API = "/api/v10"
 
@@ -45,7 +46,6 @@ class LoopbackDiscord:
         limits: Limits | None = None,
         page_dir: Path | None = None,
         port: int = 0,
-        seed: GuildSeed | None = None,
         ack_seconds: float = 3.0,
         token_seconds: float = 900.0,
     ) -> None:
@@ -54,7 +54,7 @@ class LoopbackDiscord:
         self.answers: list[str] = []
         self.base_url = ""
         self._temporary = None if state_dir else tempfile.TemporaryDirectory(prefix="loopback-discord-")
-        self.guild = Guild(seed or GuildSeed(), state_dir or Path(self._temporary.name if self._temporary else ""))
+        self.guild = Guild(state_dir or Path(self._temporary.name if self._temporary else ""))
         self._meter = Meter(limits or Limits())
         self.rate_limit_hits: list[Hit] = self._meter.hits
         self.guild_id = int(self.guild.id)
@@ -66,9 +66,9 @@ class LoopbackDiscord:
         self._people = PeopleApi(self.guild, self._interactions)
         self._rest = Rest(self.guild, self._meter)
         self._openapi = load_openapi()
-        self._faults: list[Payload] = []
+        self._faults: list[Fault] = []
         self._is_rest_down = False
-        self._port, self._page_dir = port, page_dir
+        self.port, self._page_dir = port, page_dir
         self._runner: web.AppRunner | None = None
         if record:
             self.guild.listeners.append(transcript(self.guild, record))
@@ -77,7 +77,7 @@ class LoopbackDiscord:
 
     async def start(self) -> None:
         """Listen on a loopback port and replay the state."""
-        app = web.Application(middlewares=[self._same_origin], client_max_size=110 * 1024 * 1024)
+        app = web.Application(middlewares=[self._same_origin, faulty(self._faults)], client_max_size=110 * 1024 * 1024)
         for route in [*self._rest.routes(), *self._interactions.routes()]:
             app.router.add_route(route.method, _API + route.path, self._serving(route))
         app.router.add_route("*", _API + "/{rest:.*}", self._unknown)
@@ -89,10 +89,8 @@ class LoopbackDiscord:
             app.router.add_static("/", self._page_dir)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
-        await site.start()
-        self._port = self._runner.addresses[0][1]
-        self.base_url = f"http://127.0.0.1:{self._port}"
+        self.port = await listen(self._runner, self.port)
+        self.base_url = f"http://127.0.0.1:{self.port}"
         self.guild.open(self.base_url)
 
     async def stop(self) -> None:
@@ -133,7 +131,7 @@ class LoopbackDiscord:
 
     def script_fault(self, method: str, path_regex: str, status: int, times: int = 1, *, after: bool = False) -> None:
         """Answer the next matching requests with this status; with after, they have taken effect all the same."""
-        self._faults.append({"method": method, "path": path_regex, "status": status, "left": times, "after": after})
+        self._faults.append(Fault(method, path_regex, status, times, after))
 
     def set_bot_permissions(self, bits: int, channel_id: int | None = None) -> None:
         """Give the bot exactly these permission bits in a channel (default: the main one)."""
@@ -143,9 +141,13 @@ class LoopbackDiscord:
         """Delete a message as a moderator would."""
         self.guild.remove_message(str(message_id))
 
+    def archive_thread(self, thread_id: int) -> None:
+        """Archive a thread as its people may."""
+        self.guild.set_archived(str(thread_id), True)
+
     def delete_thread(self, thread_id: int) -> None:
         """Delete a thread as a moderator would."""
-        self.guild.remove_channel(str(thread_id))
+        self.guild.remove_thread(str(thread_id))
 
     # --- serving the bot ---
 
@@ -154,11 +156,9 @@ class LoopbackDiscord:
             path = request.rel_url.raw_path.removeprefix(_API)
             headers: Mapping[str, str] = {}
             try:
-                fault = self._refuse_early(route, request, path)
+                self._refuse_early(route, request)
                 headers = self._count(route, request)
                 status, body = self._pass_on(route, path, request.query, await _read(request), request.match_info)
-                if fault:
-                    raise fault
             except ApiError as error:
                 status, body = error.status, error.body
                 headers = error.headers if isinstance(error, RateLimited) else headers
@@ -171,19 +171,11 @@ class LoopbackDiscord:
 
         return serve
 
-    def _refuse_early(self, route: Route, request: web.Request, path: str) -> ApiError | None:
+    def _refuse_early(self, route: Route, request: web.Request) -> None:
         if self._is_rest_down:
             raise ApiError(503, 0, "503: Service Unavailable")
-        for fault in self._faults:
-            if fault["left"] and fault["method"] == route.method and re.search(fault["path"], path):
-                fault["left"] -= 1
-                error = ApiError(fault["status"], 0, f"{fault['status']}: scripted fault")
-                if fault["after"]:
-                    return error
-                raise error
         if not route.is_public and request.headers.get("Authorization") != f"Bot {self.token}":
             raise ApiError(401, 0, "401: Unauthorized")
-        return None
 
     def _count(self, route: Route, request: web.Request) -> Mapping[str, str]:
         if not route.is_public:
@@ -226,7 +218,7 @@ class LoopbackDiscord:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Refuse foreign web pages: any page on the internet can make a browser send requests to 127.0.0.1."""
-        own = {f"127.0.0.1:{self._port}", f"localhost:{self._port}"}
+        own = {f"127.0.0.1:{self.port}", f"localhost:{self.port}"}
         origin = request.headers.get("Origin")
         if request.host not in own or (origin is not None and origin not in {f"http://{host}" for host in own}):
             return web.Response(status=403, text="only pages of this server may talk to it")

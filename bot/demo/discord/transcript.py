@@ -59,7 +59,7 @@ def _message(guild: Guild, message: Payload, only_to: str | None) -> Payload:
 
 def _interaction(guild: Guild, payload: Payload) -> Payload:
     data = payload["data"]
-    words = [f"/{data['name']}"] if "name" in data else [data["custom_id"], *data.get("values", [])]
+    words = [f"/{data['name']}"] if "name" in data else [data["custom_id"]]
     options: list[Payload] = data.get("options", [])
     while options:
         words += [f"{each['name']}:{each['value']}" if "value" in each else each["name"] for each in options]

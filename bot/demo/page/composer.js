@@ -2,7 +2,7 @@
 import { h } from "./dom.js";
 import { Suggestions } from "./suggestions.js";
 
-const SUBCOMMAND = 1, GROUP = 2, INTEGER = 4, BOOLEAN = 5, USER = 6, NUMBER = 10;
+const SUBCOMMAND = 1, GROUP = 2, INTEGER = 4, BOOLEAN = 5;
 const SLASH_COMMAND = 1;
 const DEBOUNCE_MS = 120;
 
@@ -16,8 +16,8 @@ export class Composer {
   #timer;
 
   /** `send(words, options)` resolves to an error sentence or null, `suggest(words, options, focused)` to choices. */
-  constructor(form, { send, suggest, people }) {
-    Object.assign(this, { form, send, suggest, people });
+  constructor(form, { send, suggest }) {
+    Object.assign(this, { form, send, suggest });
     for (const node of form.querySelectorAll("[id]")) this.#at[node.id] = node;
     this.#suggestions = new Suggestions(this.#at.suggestions);
     this.#at.entry.addEventListener("input", () => this.#offerCommands());
@@ -74,7 +74,7 @@ export class Composer {
     });
     const mark = h("span", { class: "mark" }, option.required ? "required" : "optional");
     const label = h("label", { for: input.id }, h("span", {}, option.name), mark, input);
-    const field = { option, input, label, picked: null, fixed: fixedChoices(option, this.people()) };
+    const field = { option, input, label, picked: null, fixed: fixedChoices(option) };
     input.addEventListener("input", () => {
       input.removeAttribute("aria-invalid");
       this.#say("");
@@ -180,9 +180,8 @@ const lower = (text) => text.toLowerCase();
 const typed = (field) => lower(field.input.value.trim());
 const isNamed = (choice, text) => lower(choice.name) === text || lower(String(choice.value)) === text;
 
-function fixedChoices(option, people) {
+function fixedChoices(option) {
   if (option.type === BOOLEAN) return [{ name: "True", value: true }, { name: "False", value: false }];
-  if (option.type === USER) return people.map((person) => ({ name: person.name, value: person.id }));
   return option.choices?.length ? option.choices : null;
 }
 
@@ -193,7 +192,7 @@ function choiceOf(field) {
 
 function valueOf(field) {
   const text = field.input.value.trim();
-  const isNumber = [INTEGER, NUMBER].includes(field.option.type) && text && !isNaN(text);
+  const isNumber = field.option.type === INTEGER && text && !isNaN(text);
   return choiceOf(field)?.value ?? (isNumber ? Number(text) : text);
 }
 

@@ -19,8 +19,8 @@ export function webUrl(text) {
 }
 
 /** A link that opens beside the page; plain text when the address is not a web address. */
-export function link(text, label, attributes = {}) {
+export function link(text, label) {
   const url = webUrl(text);
   if (!url) return h("span", {}, label);
-  return h("a", { href: url.href, target: "_blank", rel: "noopener noreferrer", ...attributes }, label);
+  return h("a", { href: url.href, target: "_blank", rel: "noopener noreferrer" }, label);
 }

@@ -26,7 +26,6 @@ export function refreshTimes(root) {
 
 const LIST_LINE = /^( *)([-*]|\d{1,9}\.) +(.+)/;
 const QUOTES = [
-  [/^>>> ([\s\S]*)/, (m, names) => h("blockquote", {}, blocks(m[1], names, true))],
   [/^(?:> .*(?:\n|$))+/, (m, names) => h("blockquote", {}, blocks(m[0].replace(/^> /gm, ""), names, true))],
 ];
 const BLOCKS = [
@@ -36,11 +35,9 @@ const BLOCKS = [
 ];
 const INLINE = new RegExp(
   [
-    "\\\\(?<escaped>[^\\w\\s])",
+    "\\\\(?<escaped>[^A-Za-z0-9\\s])",
     "(?<tick>``?)(?<code>.+?)\\k<tick>(?!`)",
     "\\*\\*(?<strong>.+?)\\*\\*(?!\\*)",
-    "__(?<u>.+?)__(?!_)",
-    "~~(?<s>.+?)~~",
     "\\*(?=[^\\s*])(?<em>.+?)(?<![\\s*])\\*(?!\\*)",
     "(?<!\\w)_(?<low>[^_]+)_(?!\\w)",
     "\\[(?<label>[^\\]\\n]+)\\]\\(<?(?<href>[^\\s)>]+)>?\\)",
@@ -48,7 +45,6 @@ const INLINE = new RegExp(
     "(?<bare>https?://[^\\s<]*[^\\s<.,:;!?\"')\\]*_])",
     "<t:(?<unix>-?\\d{1,12})(?::(?<style>[tTdDfFR]))?>",
     "<@!?(?<user>\\d+)>|<@&(?<role>\\d+)>|<#(?<channel>\\d+)>",
-    "</(?<command>[^:>]+):\\d+>|<a?:(?<emoji>\\w+):\\d+>",
   ].join("|"),
   "gs",
 );
@@ -102,7 +98,7 @@ function list([text], names) {
 }
 
 function span({ 0: source, groups: g }, names, depth) {
-  const tag = ["strong", "u", "s", "em"].find((name) => g[name]);
+  const tag = ["strong", "em"].find((name) => g[name]);
   if (tag) return h(tag, {}, inline(g[tag], names, depth));
   if (g.low) return h("em", {}, inline(g.low, names, depth));
   if (g.escaped) return g.escaped;
@@ -110,8 +106,6 @@ function span({ 0: source, groups: g }, names, depth) {
   if (g.label) return /^https?:/i.test(g.href) && webUrl(g.href) ? link(g.href, inline(g.label, names, depth)) : source;
   if (g.angle || g.bare) return link(g.angle ?? g.bare, g.angle ?? g.bare);
   if (g.unix) return moment(new Date(g.unix * 1000), g.style ?? "f");
-  if (g.emoji) return `:${g.emoji}:`;
-  if (g.command) return h("span", { class: "mention" }, `/${g.command}`);
   const name = g.user ? `@${names.user(g.user)}` : g.role ? `@${names.role(g.role)}` : `#${names.channel(g.channel)}`;
   return h("span", { class: "mention" }, name);
 }

@@ -25,7 +25,6 @@ const view = {
     role: (id) => named(world.roles, id) ?? "a role",
     channel: (id) => named(places(), id) ?? "a channel",
   },
-  people: () => world.people,
   busy: (message, customId) => busy.has(`${message}:${customId}`),
   note: (message) => notes.get(message),
   open: (id) => go(person, id),
@@ -37,7 +36,6 @@ const view = {
 };
 const log = new MessageLog($("log"), view);
 const composer = new Composer($("composer"), {
-  people: () => world.people,
   suggest: async (path, options, focused) => {
     const { choices } = await api.autocomplete({ person, channel, path, options, focused });
     return choices;
@@ -60,17 +58,17 @@ async function settle(asking) {
 }
 
 async function showModal(modal) {
-  await openModal(modal, view, (fields) => settle(api.modal({ person, modal: modal.id, fields })));
+  await openModal(modal, (fields) => settle(api.modal({ person, modal: modal.id, fields })));
   if (document.activeElement === document.body) composer.focus();
 }
 
-async function act(message, customId, values) {
+async function act(message, customId) {
   const key = `${message.id}:${customId}`;
   if (busy.has(key)) return;
   busy.add(key);
   notes.delete(message.id);
   log.redraw(message.id);
-  const error = await settle(api.click({ person, message: message.id, custom_id: customId, values }));
+  const error = await settle(api.click({ person, message: message.id, custom_id: customId }));
   busy.delete(key);
   if (error) notes.set(message.id, error);
   log.redraw(message.id);

@@ -5,10 +5,9 @@ import { inline, markdown } from "./markdown.js";
 export const EPHEMERAL = 1 << 6;
 export const LOADING = 1 << 7;
 const V2 = 1 << 15;
-const USER_SELECT = 5;
 const USED = { 2: "a command", 3: "a button", 5: "a form" };
 const STYLES = { 1: "primary", 2: "secondary", 3: "success", 4: "danger" };
-const TEXT_FILE = /\.(log|txt|md|json|ya?ml|diff|patch)$/i;
+const TEXT_FILE = /\.(log|txt|md|json)$/i;
 const FOLD_LIMIT = 200_000;
 
 /** The children of a message's article. `view` holds names, act(), open(), dismiss(), busy() and note(). */
@@ -22,14 +21,6 @@ export function renderMessage(message, view) {
   if (note) body.append(h("p", { class: "error", role: "alert" }, note));
   if (message.thread) body.append(threadCard(message.thread, view));
   return [avatar(message.author), body];
-}
-
-/** The <option> children of a select: its own options, or the people where Discord lists the members. */
-export function optionNodes(select, view) {
-  const people = () => view.people().map((person) => ({ label: person.name, value: person.id }));
-  return (select.type === USER_SELECT ? people() : select.options).map((option) =>
-    h("option", { value: option.value, selected: option.default }, labelOf(option),
-      option.description ? ` — ${option.description}` : ""));
 }
 
 /** What a user is called here. */
@@ -70,14 +61,9 @@ function content(message, view) {
 const COMPONENTS = {
   1: (one, view) => h("div", { class: "row" }, children(one, view)),
   2: button,
-  3: select,
-  5: select,
-  9: (one, view) => h("div", { class: "section" }, h("div", {}, children(one, view)), component(one.accessory, view)),
   10: (one, view) => h("div", { class: "text" }, markdown(one.content, view.names)),
-  11: (one) => h("div", { class: "thumbnail" }, picture(one.media.url, one.description)),
-  12: (one) => h("div", { class: "gallery" }, one.items.map((item) => picture(item.media.url, item.description))),
   13: (one, view) => attachment(view.file(one.name) ?? { filename: one.name, url: one.file.url, size: one.size }),
-  14: (one) => h("hr", { class: one.divider === false ? "gap" : "", "data-wide": one.spacing === 2 }),
+  14: () => h("hr"),
   17: container,
 };
 
@@ -87,33 +73,15 @@ function component(one, view) {
 }
 
 const children = (one, view) => one.components.map((child) => component(child, view));
-const labelOf = (one) => [one.emoji?.name, one.label].filter(Boolean).join(" ");
 const colour = (number) => `#${number.toString(16).padStart(6, "0")}`;
 
-function button(one, view) {
-  if (one.url) return link(one.url, `${labelOf(one)} ↗`, { class: "button secondary" });
-  const busy = view.busy(view.message.id, one.custom_id);
-  const click = () => view.act(view.message, one.custom_id);
-  return h("button", { ...actor(one, busy, STYLES[one.style]), click }, labelOf(one), busy && " · working…");
-}
-
-function select(one, view) {
-  const busy = view.busy(view.message.id, one.custom_id);
-  const many = (one.max_values ?? 1) > 1;
-  const name = one.placeholder || "Choose";
-  const list = h("select", { "aria-label": name, multiple: many, disabled: one.disabled || busy },
-    !many && h("option", { value: "" }, name), optionNodes(one, view));
-  const values = () => [...list.selectedOptions].map((option) => option.value).filter(Boolean);
-  const click = () => view.act(view.message, one.custom_id, values());
-  // A button sends: on a closed list every arrow key would already count as a choice.
-  const choose = h("button", { ...actor(one, busy, "secondary"), click }, "Choose", busy && " · working…");
-  return h("div", { class: "row" }, list, choose);
-}
-
 /** While it works a button is disabled in words only: a really disabled one would lose the focus. */
-function actor(one, busy, style) {
-  const state = { disabled: one.disabled, "aria-disabled": busy && "true", "aria-busy": busy && "true" };
-  return { type: "button", class: `button ${style}`, "data-act": one.custom_id, ...state };
+function button(one, view) {
+  const busy = view.busy(view.message.id, one.custom_id);
+  return h("button", {
+    type: "button", class: `button ${STYLES[one.style]}`, "data-act": one.custom_id, disabled: one.disabled,
+    "aria-disabled": busy && "true", "aria-busy": busy && "true", click: () => view.act(view.message, one.custom_id),
+  }, one.label, busy && " · working…");
 }
 
 function container(one, view) {
@@ -122,45 +90,22 @@ function container(one, view) {
   return node;
 }
 
-function picture(url, description) {
-  const address = webUrl(url);
-  const alt = description || "Picture without a description";
-  if (address?.origin !== location.origin) return link(address?.href, `Picture: ${alt}`);
-  return link(address.href, h("img", { src: address.href, alt, loading: "lazy" }));
-}
-
 function embed(one, view) {
-  const { names } = view;
-  const fields = (one.fields ?? []).map((field) =>
-    h("div", { class: field.inline ? "" : "whole" },
-      h("strong", {}, inline(field.name, names)), markdown(field.value, names)));
-  const at = one.timestamp && new Date(one.timestamp).toLocaleString();
-  const foot = [one.footer?.text, at].filter(Boolean).join(" · ");
   const node = h("div", { class: "container" },
-    one.author && h("p", { class: "subtext" }, link(one.author.url, one.author.name)),
-    one.title && h("h3", {}, one.url ? link(one.url, inline(one.title, names)) : inline(one.title, names)),
-    markdown(one.description, names),
-    fields.length > 0 && h("div", { class: "fields" }, fields),
-    one.image && picture(one.image.url),
-    foot && h("p", { class: "subtext" }, foot));
+    one.title && h("h3", {}, inline(one.title, view.names)), markdown(one.description, view.names));
   if (one.color) node.style.borderInlineStartColor = colour(one.color);
   return node;
 }
 
 function attachment(file) {
   const size = file.size < 1024 ? `${file.size} bytes` : `${(file.size / 1024).toFixed(1)} KB`;
-  const facts = [link(file.url, file.filename), ` · ${size}`, file.description && ` · ${file.description}`];
-  const node = h("div", { class: "file" }, h("p", {}, "File: ", facts));
+  const node = h("div", { class: "file" }, h("p", {}, "File: ", link(file.url, file.filename), ` · ${size}`));
   const address = webUrl(file.url);
-  if (address?.origin !== location.origin) return node;
-  if (/^image\//.test(file.content_type ?? "") || /\.(png|jpe?g|gif|webp)$/i.test(file.filename)) {
-    node.append(h("img", { src: address.href, alt: file.description || file.filename, loading: "lazy" }));
-  } else if (TEXT_FILE.test(file.filename)) {
-    const text = h("pre", { tabindex: "0", "aria-label": file.filename }, "Loading…");
-    const fold = h("details", { "data-fold": file.filename }, h("summary", {}, `Show ${file.filename} here`), text);
-    fold.addEventListener("toggle", () => read(address, text), { once: true });
-    node.append(fold);
-  }
+  if (address?.origin !== location.origin || !TEXT_FILE.test(file.filename)) return node;
+  const text = h("pre", { tabindex: "0", "aria-label": file.filename }, "Loading…");
+  const fold = h("details", { "data-fold": file.filename }, h("summary", {}, `Show ${file.filename} here`), text);
+  fold.addEventListener("toggle", () => read(address, text), { once: true });
+  node.append(fold);
   return node;
 }
 

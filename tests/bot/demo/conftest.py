@@ -13,6 +13,7 @@ import discord
 import pytest
 from discord import app_commands
 
+from bot.client import end_heartbeats
 from bot.demo.discord import LoopbackDiscord, redirect_client
 
 TIMEOUT = 5.0
@@ -43,38 +44,29 @@ class ShipButton(discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]], tem
 
 
 class NoteForm(discord.ui.Modal, title="Handoff"):
-    """A modal with a menu, choices and a text."""
+    """A modal with a short and a long text, one of them optional."""
 
-    stage: discord.ui.Label[Self] = discord.ui.Label(
-        text="Stage",
-        component=discord.ui.Select(
-            custom_id="stage", options=[discord.SelectOption(label=s) for s in ("build", "review")]
-        ),
-    )
-    sure: discord.ui.Label[Self] = discord.ui.Label(
-        text="Sure?",
-        component=discord.ui.RadioGroup(
-            custom_id="sure", options=[discord.RadioGroupOption(label=s, value=s) for s in ("yes", "no")]
-        ),
-    )
     note: discord.ui.Label[Self] = discord.ui.Label(
-        text="Note", component=discord.ui.TextInput(custom_id="note", max_length=20)
+        text="What changed", component=discord.ui.TextInput(custom_id="note", min_length=3, max_length=20)
+    )
+    more: discord.ui.Label[Self] = discord.ui.Label(
+        text="Look first at",
+        description="files, or nothing",
+        component=discord.ui.TextInput(custom_id="more", style=discord.TextStyle.paragraph, required=False),
     )
 
     async def on_submit(self, interaction: discord.Interaction) -> None:
-        assert isinstance(self.stage.component, discord.ui.Select)
-        assert isinstance(self.sure.component, discord.ui.RadioGroup)
         assert isinstance(self.note.component, discord.ui.TextInput)
-        words = [self.stage.component.values[0], self.sure.component.value, self.note.component.value]
-        await interaction.response.send_message(" ".join(map(str, words)), ephemeral=True)
+        assert isinstance(self.more.component, discord.ui.TextInput)
+        await interaction.response.send_message(f"{self.note.component.value}/{self.more.component.value}")
 
 
 class Bot(discord.Client):
     """A stand-in for the product's bot."""
 
-    def __init__(self, loopback: LoopbackDiscord, *, sync: bool, hears_messages: bool) -> None:
+    def __init__(self, loopback: LoopbackDiscord, *, sync: bool) -> None:
         super().__init__(
-            intents=discord.Intents(guilds=True, guild_messages=hears_messages),
+            intents=discord.Intents(guilds=True),
             max_messages=None,
             chunk_guilds_at_startup=False,
             guild_ready_timeout=0.02,
@@ -84,6 +76,7 @@ class Bot(discord.Client):
         self.tree = app_commands.CommandTree(self)
         self.seen: asyncio.Queue[str] = asyncio.Queue()
         self.let_go = asyncio.Event()
+        self.form: discord.ui.Modal = NoteForm()
         self.failures: list[BaseException] = []
 
     async def setup_hook(self) -> None:
@@ -102,12 +95,6 @@ class Bot(discord.Client):
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         self.seen.put_nowait(f"interaction {interaction.id}")
 
-    async def on_message(self, message: discord.Message) -> None:
-        self.seen.put_nowait(f"message {message.content} in {message.channel}")
-
-    async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
-        self.seen.put_nowait(f"deleted {event.message_id}")
-
     async def until(self, event: str) -> None:
         """Wait until the client has seen an event."""
         async with asyncio.timeout(TIMEOUT):
@@ -123,12 +110,10 @@ class Bot(discord.Client):
 
 
 @asynccontextmanager
-async def running_bot(
-    loopback: LoopbackDiscord, *, sync: bool = True, hears_messages: bool = False
-) -> AsyncGenerator[Bot]:
+async def running_bot(loopback: LoopbackDiscord, *, sync: bool = True) -> AsyncGenerator[Bot]:
     """Log the real client in and wait until it is ready."""
     redirect_client(loopback.base_url)
-    bot = Bot(loopback, sync=sync, hears_messages=hears_messages)
+    bot = Bot(loopback, sync=sync)
     task = asyncio.create_task(bot.start(loopback.token))
     waiting = asyncio.create_task(bot.until("ready"))
     await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -142,6 +127,7 @@ async def running_bot(
     finally:
         await bot.close()
         await task
+        await end_heartbeats()
 
 
 @pytest.fixture
@@ -193,7 +179,7 @@ def _release_group(bot: Bot) -> app_commands.Group:
 
     @command("note")
     async def note(interaction: discord.Interaction) -> None:
-        await interaction.response.send_modal(NoteForm())
+        await interaction.response.send_modal(bot.form)
 
     async def trains(interaction: discord.Interaction, typed: str) -> list[app_commands.Choice[str]]:
         names = ["june-train", "july-train"]

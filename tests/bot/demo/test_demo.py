@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ def test_the_demo_ships_a_train_and_ends_with_what_is_live_and_sealed(tmp_path: 
     state = ("--state", str(tmp_path / "state"))
     ended = play(*state, "--transcript", str(tmp_path / "told.jsonl"))
     assert ended.returncode == 0, ended.stderr
+    assert "<t:" not in ended.stdout  # a moment in Discord's words is none in a terminal
     live = what_is_live(ended.stdout)
     assert [line.split()[0] for line in live] == ["wallet", "treasury", "kiosk"]
     assert all("seal green" in line for line in live)
@@ -33,6 +35,9 @@ def test_the_demo_ships_a_train_and_ends_with_what_is_live_and_sealed(tmp_path: 
     released = [line["app"] for line in told if line["kind"] == "platform.release" and line["version"] == 2]
     assert released == ["treasury", "wallet", "kiosk"]
     assert any(line["kind"] == "discord.message" and "smoke seal: passed" in line["text"] for line in told)
+
+    for app in ("treasury", "wallet"):
+        assert re.search(rf"✅ re-pin {app} to coin-core \w{{7}}, coin-ledger \w{{7}} for QA", ended.stdout)
 
     again = play(*state)
     assert again.returncode == 0 and "types" not in again.stdout

@@ -18,6 +18,7 @@ from discord import app_commands
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 import bot.demo
+from bot.client import end_heartbeats
 from bot.demo.discord import LoopbackDiscord, redirect_client
 
 PAGE_DIR = Path(bot.demo.__file__).parent / "page"
@@ -67,32 +68,34 @@ class ShipView(discord.ui.LayoutView):
 
 
 class NoteModal(discord.ui.Modal, title="Hand off"):
-    """One text and one choice."""
+    """A short text and a long one."""
 
-    note: discord.ui.Label[NoteModal] = discord.ui.Label(text="Note", component=discord.ui.TextInput(custom_id="note"))
-    stage: discord.ui.Label[NoteModal] = discord.ui.Label(
-        text="Stage",
-        component=discord.ui.Select(
-            custom_id="stage", options=[discord.SelectOption(label="Build"), discord.SelectOption(label="QA")]
-        ),
+    note: discord.ui.Label[NoteModal] = discord.ui.Label(
+        text="Note", component=discord.ui.TextInput(custom_id="note", max_length=15)
+    )
+    checks: discord.ui.Label[NoteModal] = discord.ui.Label(
+        text="Checks",
+        description="one a line",
+        component=discord.ui.TextInput(custom_id="checks", style=discord.TextStyle.paragraph, required=False),
     )
 
     async def on_submit(self, interaction: discord.Interaction) -> None:
         assert isinstance(self.note.component, discord.ui.TextInput)
-        assert isinstance(self.stage.component, discord.ui.Select)
-        note, stage = self.note.component.value, self.stage.component.values[0]
-        await interaction.response.send_message(f"Noted {note} for {stage}")
+        assert isinstance(self.checks.component, discord.ui.TextInput)
+        if self.note.component.value != "say nothing":  # the failure under test
+            lines = self.checks.component.value.splitlines()
+            await interaction.response.send_message(f"Noted {self.note.component.value} with {lines}")
 
 
 class YardBot(discord.Client):
     """Commands in the shapes that the product uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, guild_id: int) -> None:
         super().__init__(intents=discord.Intents(guilds=True), guild_ready_timeout=0.02)
-        self.tree = app_commands.CommandTree(self)
+        self.tree, self.guild = app_commands.CommandTree(self), discord.Object(guild_id)
         self.asked_slowly, self.let_go = asyncio.Event(), asyncio.Event()
         group = app_commands.Group(name="release", description="Ship releases")
-        self.tree.add_command(group)
+        self.tree.add_command(group, guild=self.guild)
 
         @group.command(description="Show the plan")
         @app_commands.describe(release="Which release", depth="How deep to look")
@@ -106,16 +109,16 @@ class YardBot(discord.Client):
                 await self.let_go.wait()
             return [app_commands.Choice(name=f"Release {one}", value=one) for one in RELEASES if typed in one]
 
-        @self.tree.command(description="Answer only the one who asks")
+        @self.tree.command(guild=self.guild, description="Answer only the one who asks")
         async def whisper(interaction: discord.Interaction) -> None:
             await interaction.response.send_message("a secret word", ephemeral=True)
 
-        @self.tree.command(description="Hand a task to somebody")
+        @self.tree.command(guild=self.guild, description="Hand a task to somebody")
         async def handoff(interaction: discord.Interaction) -> None:
             await interaction.response.send_modal(NoteModal())
 
     async def setup_hook(self) -> None:
-        await self.tree.sync()
+        await self.tree.sync(guild=self.guild)
 
 
 @dataclass
@@ -167,13 +170,14 @@ async def yard(browser: Browser, tmp_path: Path) -> AsyncIterator[Yard]:
 @asynccontextmanager
 async def online(server: LoopbackDiscord) -> AsyncGenerator[YardBot]:
     redirect_client(server.base_url)
-    client = YardBot()
+    client = YardBot(server.guild_id)
     async with client:
         running = asyncio.create_task(client.start(server.token))
         await asyncio.wait_for(client.wait_until_ready(), 5)
         yield client
     running.cancel()  # it may be waiting for its next try to connect
     await asyncio.gather(running, return_exceptions=True)
+    await end_heartbeats()
 
 
 def last_message(page: Page) -> Locator:
@@ -286,16 +290,37 @@ async def test_what_only_one_may_see_stays_unseen_by_the_others(yard: Yard) -> N
     await expect(mine.get_by_text("a secret word")).to_have_count(0)
 
 
-async def test_a_form_is_filled_and_answered(yard: Yard) -> None:
+async def test_a_form_is_filled_and_answered_by_keyboard_alone(yard: Yard) -> None:
     page = await yard.look()
     await run(page, "/handoff")
     dialog = page.get_by_role("dialog", name="Hand off")
     await expect(dialog.get_by_label("Note")).to_be_focused()
-    await page.keyboard.type("mind the gap")
-    await dialog.get_by_label("Stage").select_option("QA")
+    await page.keyboard.press("Enter")
+    await expect(dialog.get_by_label("Note")).to_be_focused()  # it is required
+    await page.keyboard.type("mind the gap and the rest is cut")
     await page.keyboard.press("Tab")
-    await dialog.get_by_role("button", name="Submit").click()
-    await expect(last_message(page)).to_contain_text("Noted mind the gap for QA")
+    await expect(dialog.get_by_label("Checks")).to_have_accessible_description("one a line")
+    await page.keyboard.type("unit")
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("e2e")
+    for _ in ("Cancel", "Submit"):
+        await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(last_message(page)).to_contain_text("Noted mind the gap an with ['unit', 'e2e']")
+    await expect(dialog).to_have_count(0)
+    await expect(page.get_by_role("combobox", name="Slash command")).to_be_focused()
+
+
+async def test_a_form_that_the_bot_ignores_keeps_what_was_typed(yard: Yard) -> None:
+    page = await yard.look()
+    await run(page, "/handoff")
+    dialog = page.get_by_role("dialog", name="Hand off")
+    await expect(dialog.get_by_label("Note required")).to_be_focused()
+    await page.keyboard.type("say nothing")
+    await page.keyboard.press("Enter")
+    await expect(dialog.get_by_role("alert")).to_have_text("The application did not respond")
+    await expect(dialog.get_by_label("Note")).to_have_value("say nothing")
+    await page.keyboard.press("Escape")
     await expect(dialog).to_have_count(0)
     await expect(page.get_by_role("combobox", name="Slash command")).to_be_focused()
 
@@ -335,7 +360,7 @@ async def test_discord_markdown_becomes_what_discord_shows(yard: Yard) -> None:
     page = await yard.look()
     operator = yard.server.person("operator").id
     text = "# Big\n-# small\n> quoted\n- one\n  - two\n3. three\n"
-    text += f"**b** *i* _j_ `c*d*` snake_case_name <@{operator}> <t:0:R>"
+    text += f"**b** *i* _j_ `c*d*` snake_case_name a\\_b\\* <@{operator}> <t:0:R>"
     html = await page.evaluate(
         """async (text) => {
              const { markdown } = await import("/markdown.js");
@@ -351,7 +376,7 @@ async def test_discord_markdown_becomes_what_discord_shows(yard: Yard) -> None:
         '<h2>Big</h2><p class="subtext">small</p><blockquote><p>quoted</p></blockquote>'
         '<div><ul><li>one<ul><li>two</li></ul></li></ul><ol start="3"><li>three</li></ol></div>'
         "<p><strong>b</strong> <em>i</em> <em>j</em> <code>c*d*</code> "
-        'snake_case_name <span class="mention">@Olive</span> </p>'
+        'snake_case_name a_b* <span class="mention">@Olive</span> </p>'
     )
 
 
@@ -371,6 +396,7 @@ async def test_reading_old_messages_is_not_disturbed_by_new_ones(yard: Yard) -> 
     after = await reading.bounding_box()
     assert before and after and abs(before["y"] - after["y"]) < 1
     await log.evaluate("log => { log.scrollTop = log.scrollHeight }")
+    await expect(page.get_by_text("the newest")).to_be_in_viewport()
     await yard.say("the very last")
     await expect(page.get_by_text("the very last")).to_be_in_viewport()
 

@@ -15,7 +15,9 @@ import pytest
 
 from bot.demo.platform import Platform
 from core.registry import Sha
+from tests.world.processes import living_in
 from tests.world.pushed_app import WEB, PushedApp
+from tests.world.waiting import until
 
 PATIENCE_SECONDS = 10
 
@@ -53,9 +55,12 @@ async def look(url: str) -> tuple[int, str]:
 
 async def until_up(url: str, expected: str | int) -> None:
     """Wait until `/up` has that status, or names that commit."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while expected not in (seen := await look(url)) and str(expected) not in seen[1]:
-            await asyncio.sleep(0.01)
+
+    async def is_up() -> bool:
+        status, text = await look(url)
+        return status == expected or str(expected) in text
+
+    await until(is_up)
 
 
 async def push(source: PushedApp, platform: Platform, commit: Sha, app: str = "hub") -> tuple[int, str, str]:
@@ -199,7 +204,7 @@ async def test_killed_and_started_again_it_serves_the_same_code_at_the_same_plac
         asyncio.run(main())
     """)
     places: list[str] = []
-    commit = source.commit(f"web: echo $$ >> {tmp_path}/pids; exec python3 -S serve.py\n")
+    commit = source.commit("web: exec python3 -S serve.py\n")
     for start in range(2):
         child = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
         try:
@@ -212,15 +217,8 @@ async def test_killed_and_started_again_it_serves_the_same_code_at_the_same_plac
         finally:
             child.send_signal(signal.SIGKILL)
             await child.wait()
-        for pid in (tmp_path / "pids").read_text().split():
-            await until_gone(int(pid))
+        await until(lambda: not living_in(tmp_path))
     assert places[0] == places[1]
-
-
-async def until_gone(pid: int) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while Path(f"/proc/{pid}").exists() and b"serve.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_platform_that_starts_again_complains_of_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
