@@ -5,22 +5,28 @@ The token of an interaction lives fifteen minutes; whatever comes later goes to 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Mapping
+from typing import Any, cast
 
 import discord
+import msgspec
 
-from bot.answers import breakdown, refusal
+from bot.answer_screens import breakdown, refusal
 from bot.layout import sending
-from bot.message import Message
-from core.errors import Trouble
+from bot.message import CUSTOM_ID, Button, Message, button_of
+from core.errors import Refused, Trouble
 from core.permissions import Actor, Face, Role
 
 log = logging.getLogger(__name__)
 
 ACK_SECONDS = 3.0
+_FETCH_SECONDS = 2.0  # a form must be there within three
 _UNKNOWN_INTERACTION = 10062
+_KEPT, _LONG = "typed.json", 100
+_TYPE = discord.InteractionType
 
 
 def actor_of(interaction: discord.Interaction, roles: Mapping[int, Role]) -> Actor:
@@ -31,9 +37,9 @@ def actor_of(interaction: discord.Interaction, roles: Mapping[int, Role]) -> Act
     return Actor(member.name, known, Face.DISCORD, member.mention)
 
 
-async def acting(interaction: discord.Interaction, roles: Mapping[int, Role]) -> Actor:
+async def acting(interaction: discord.Interaction, roles: Mapping[int, Role], *, ephemeral: bool = False) -> Actor:
     """Who is about to change something. Acknowledged before that: who was told that it failed changes nothing."""
-    await interaction.response.defer(thinking=True)
+    await interaction.response.defer(thinking=True, ephemeral=ephemeral)
     return actor_of(interaction, roles)
 
 
@@ -69,13 +75,57 @@ async def explain(interaction: discord.Interaction, error: BaseException) -> Non
         log.error("%s: an interaction broke", number, exc_info=error, extra={"action": "discord.broke"})
         message = breakdown(number)
     try:
-        await _privately(interaction, message)
+        await _privately(interaction, _keeping(interaction, message))
     except discord.HTTPException as silence:
         log.warning("nobody was told: %s", silence, extra={"action": "discord.untold"})
 
 
+def opener_of(interaction: discord.Interaction) -> Button | None:
+    """The button that opens the form which was submitted here; None when none of ours was."""
+    if interaction.type is not _TYPE.modal_submit:
+        return None
+    found = CUSTOM_ID.fullmatch(str((interaction.data or {}).get("custom_id")))
+    return button_of(found, "Open it again") if found else None
+
+
+def typed_in(interaction: discord.Interaction) -> dict[str, str]:
+    """What somebody typed into the fields of a form, or the options of a command."""
+    said = cast(Mapping[str, Any], interaction.data or {})
+    match interaction.type:
+        case _TYPE.modal_submit:
+            return {one["component"]["custom_id"]: one["component"]["value"] for one in said["components"]}
+        case _TYPE.application_command:
+            return {name: str(value) for name, value in interaction.namespace}
+        case _:
+            return {}
+
+
+async def typed_before(message: discord.Message) -> dict[str, str]:
+    """What `explain` kept with a refusal; blank when it kept nothing. Refused when Discord does not give it back."""
+    for file in message.attachments:
+        if file.filename == _KEPT:
+            try:
+                async with asyncio.timeout(_FETCH_SECONDS):
+                    return msgspec.json.decode(await file.read(), type=dict[str, str])
+            except (discord.DiscordException, TimeoutError, OSError) as error:
+                raise Refused(
+                    "Discord did not give back what you typed", str(error), f"copy it from {_KEPT}"
+                ) from error
+    return {}
+
+
+def _keeping(interaction: discord.Interaction, message: Message) -> Message:
+    """The refusal with what was typed, when that is long; a form can be opened again with it."""
+    opener = opener_of(interaction)
+    typed = typed_in(interaction)
+    if not opener and max(map(len, typed.values()), default=0) < _LONG:
+        return message
+    text = msgspec.json.format(msgspec.json.encode(typed)).decode()
+    return msgspec.structs.replace(message, attached=(_KEPT, text), buttons=(opener,) if opener else ())
+
+
 async def _privately(interaction: discord.Interaction, message: Message) -> None:
-    is_command = interaction.type is discord.InteractionType.application_command
-    if interaction.response.type is discord.InteractionResponseType.deferred_channel_message and is_command:
+    is_thinking = interaction.type in (_TYPE.application_command, _TYPE.modal_submit)
+    if interaction.response.type is discord.InteractionResponseType.deferred_channel_message and is_thinking:
         await interaction.delete_original_response()
     await answer(interaction, message, ephemeral=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
 
 from adapters.checkup import Finding, check_environment
 from adapters.config import Settings, config_folder, load
@@ -25,6 +29,7 @@ from adapters.web import Web
 from core.board import Board
 from core.conductor import Conductor
 from core.deliveries import Deliveries
+from core.doorkeeper import Doorkeeper
 from core.errors import Reason, Refused
 from core.ports import Ports
 from core.records import Records
@@ -53,6 +58,7 @@ class Station:
     ports: Ports
     conductor: Conductor
     board: Board
+    doorkeeper: Doorkeeper
     dispatcher: Dispatcher
     processes: ChildProcesses
     web: Web
@@ -74,6 +80,12 @@ class Station:
             extra={"database": self._database_answers, "Discord": discord_findings},
         )
 
+    def on(self, records: Records) -> dict[type, object]:
+        """The use cases, by their class, on other records than the station's own."""
+        # The API has a write and its answer in one transaction, which the use cases must not open themselves.
+        ports = msgspec.structs.replace(self.ports, records=records)
+        return {type(one): one for one in _use_cases(self.settings, ports)}
+
     async def _database_answers(self) -> list[Finding]:
         async with self.database.transaction() as tx:
             releases = len(await tx.releases(limit=None))
@@ -89,34 +101,61 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
 async def opened(
     environ: Mapping[str, str] | None = None,
     *,
-    holder: str = "",
     around_records: Callable[[Records], Records] = lambda records: records,
     on_spawn: Callable[[], None] | None = None,
 ) -> AsyncGenerator[Station]:
     """A station on the configuration that `environ` names, its database up to date.
 
-    `holder`: what others read about who has the train. `around_records` and `on_spawn` are for crash tests.
+    `around_records` and `on_spawn` are for crash tests.
     """
     environ = os.environ if environ is None else environ
     settings = settings_from(environ)
-    state = settings.state_dir
-    try:
-        home = state / "home"
-        home.mkdir(parents=True, exist_ok=True)
-        (home / "gitconfig").touch()
-    except OSError as error:
-        what = f"the state directory {state} cannot be written"
-        raise Refused(what, str(error), "set STATIONMASTER_STATE to a folder of yours") from error
-    database = Database(settings.database_url)
-    clock, web = SystemClock(), Web()
+    database, web = Database(settings.database_url), Web()
+    home = _home(settings)
     # The Heroku client configures git globally at every start: it gets a file of its own to do so.
     git_config = {"GIT_CONFIG_GLOBAL": str(home / "gitconfig")}
     processes = ChildProcesses(home, settings.secrets, environ, extra=git_config)
     if on_spawn:
         processes.on_spawn = lambda argv: on_spawn()
+    ports = _ports(settings, processes, web, around_records(database))
+    board, conductor, doorkeeper = _use_cases(settings, ports)
+    try:
+        await database.open()
+        await database.upgrade()
+        yield Station(
+            settings=settings,
+            database=database,
+            deliveries=DatabaseDeliveries(database),
+            ports=ports,
+            board=board,
+            conductor=conductor,
+            doorkeeper=doorkeeper,
+            dispatcher=Dispatcher(ports, f"stationmaster on {socket.gethostname()}, pid {os.getpid()}"),
+            processes=processes,
+            web=web,
+        )
+    finally:
+        await web.close()
+        await database.close()
+
+
+def _home(settings: Settings) -> Path:
+    """The home of child processes, made; Refused where it cannot be."""
+    home = settings.state_dir / "home"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "gitconfig").touch()
+    except OSError as error:
+        what = f"the state directory {settings.state_dir} cannot be written"
+        raise Refused(what, str(error), "set STATIONMASTER_STATE to a folder of yours") from error
+    return home
+
+
+def _ports(settings: Settings, processes: ChildProcesses, web: Web, records: Records) -> Ports:
+    """Every adapter, in the place that the core has for it."""
+    state, clock = settings.state_dir, SystemClock()
     repositories = MirrorRepositories(processes, state)
-    records = around_records(database)
-    ports = Ports(
+    return Ports(
         clock=clock,
         repositories=repositories,
         ecosystems={
@@ -135,20 +174,13 @@ async def opened(
         waits=settings.waits,
         satellites_at_once=settings.satellites_at_once,
     )
-    try:
-        await database.open()
-        await database.upgrade()
-        yield Station(
-            settings=settings,
-            database=database,
-            deliveries=DatabaseDeliveries(database),
-            ports=ports,
-            conductor=Conductor(settings.registry, ports),
-            board=Board(settings.registry, settings.tiers, ports),
-            dispatcher=Dispatcher(ports, holder or f"stationmaster on {socket.gethostname()}, pid {os.getpid()}"),
-            processes=processes,
-            web=web,
-        )
-    finally:
-        await web.close()
-        await database.close()
+
+
+def _use_cases(settings: Settings, ports: Ports) -> tuple[Board, Conductor, Doorkeeper]:
+    board = Board(settings.registry, settings.tiers, ports, settings.quorum)
+    return board, Conductor(settings.registry, ports), Doorkeeper(ports, _new_secret)
+
+
+def _new_secret() -> str:
+    """256 random bits; what they begin with lets scanners of public code know them."""
+    return f"stationmaster_{secrets.token_urlsafe(32)}"

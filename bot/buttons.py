@@ -1,4 +1,4 @@
-"""What a press of a button does: it is acknowledged, then the use case decides (spec 6.2, 9.2).
+"""What a press of a train's button does: it is acknowledged, then the use case decides (spec 6.2, 9.2).
 
 The state is in the button; who may is asked of the roles that came with the press. Losers and strangers are told so
 privately.
@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import discord
 
-from bot import plan_screens, screens
+from bot import plan_screens, run_screens
 from bot.answering import actor_of, answer, explain
 from bot.client import DiscordSettings
 from bot.layout import files_of, headlined, texts, view
 from bot.message import Act, Button, card
 from core.conductor import Conductor, PlanChanged
 from core.errors import Refused
-from core.journal import ShipState
+from core.journal import RunState
 from core.permissions import Actor, Role, require
 from core.train.answer import Answer
 
@@ -26,16 +26,11 @@ class Presses:
     def __init__(self, settings: DiscordSettings, conductor: Conductor) -> None:
         self._settings, self._conductor = settings, conductor
 
-    async def press(self, interaction: discord.Interaction, button: Button) -> None:
-        """One press. The library only logs what leaves a button, so everything is answered here."""
-        try:
-            await interaction.response.defer()
-            await self._act(interaction, button, actor_of(interaction, self._settings.roles))
-        except Exception as error:  # the person who pressed must hear of it
-            await explain(interaction, error)
-
-    async def _act(self, interaction: discord.Interaction, button: Button, actor: Actor) -> None:
-        match button.act:
+    async def press(self, interaction: discord.Interaction, button: Button, act: Act) -> None:
+        """One press."""
+        await interaction.response.defer()
+        actor = actor_of(interaction, self._settings.roles)
+        match act:
             case Act.SHIP:
                 await self._ship(interaction, button, actor)
             case Act.CANCEL:
@@ -43,25 +38,27 @@ class Presses:
             case Act.RESUME:
                 await self._resume(interaction, button, actor, None)
             case Act.HAPPENED | Act.AGAIN:
-                await self._resume(interaction, button, actor, Answer(button.act is Act.HAPPENED))
+                await self._resume(interaction, button, actor, Answer(act is Act.HAPPENED))
+            case _:
+                raise AssertionError(f"{act} is no act on a train")
 
     async def _ship(self, interaction: discord.Interaction, button: Button, actor: Actor) -> None:
         """The projector shows at once that it was confirmed: the thread hangs on this very message."""
         message = interaction.message
         assert message
         try:
-            await self._conductor.ship(actor, button.release, button.mark, f"discord:{message.channel.id}:{message.id}")
+            await self._conductor.ship(actor, button.of, button.mark, f"discord:{message.channel.id}:{message.id}")
         except PlanChanged as changed:
             await _retold(interaction, plan_screens.outdated())
             await explain(interaction, changed)
-            offer = await self._conductor.offer(actor, button.release)
+            offer = await self._conductor.offer(actor, button.of)
             await answer(interaction, plan_screens.plan(offer.proposal, offer.expires_at))
 
     async def _cancel(self, interaction: discord.Interaction, button: Button, actor: Actor) -> None:
         """On a running ship: stop it while that is possible. On a plan: decline it."""
-        seen = (await self._conductor.status(button.release)).progress
-        if seen and seen.state is ShipState.RUNNING:
-            await self._conductor.cancel(actor, button.release)
+        seen = (await self._conductor.status(button.of)).progress
+        if seen and seen.state is RunState.RUNNING:
+            await self._conductor.cancel(actor, button.of)
         else:
             require(actor, Role.OPERATOR, "decline a plan")
             await _retold(interaction, plan_screens.declined(actor.mention))
@@ -69,12 +66,12 @@ class Presses:
     async def _resume(
         self, interaction: discord.Interaction, button: Button, actor: Actor, given: Answer | None
     ) -> None:
-        seen = (await self._conductor.status(button.release)).progress
+        seen = (await self._conductor.status(button.of)).progress
         if seen and str(seen.attempt) != button.mark:
             why = f"it was made for attempt {button.mark}, the ship is at {seen.attempt}"
             raise Refused("this button is of an earlier report", why, "use the buttons of the newest one")
-        resumed = await self._conductor.resume(actor, button.release, given)
-        await _retold(interaction, screens.resumed(button.label, actor.mention, resumed.attempt))
+        resumed = await self._conductor.resume(actor, button.of, given)
+        await _retold(interaction, run_screens.resumed(button.label, actor.mention, resumed.attempt))
 
 
 async def _retold(interaction: discord.Interaction, words: str) -> None:

@@ -9,6 +9,7 @@ import click
 from bot.command_line import json_option, opened_station, runs, say, say_json, show
 from bot.release_cli import release
 from bot.task_cli import task
+from bot.token_cli import token
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -19,6 +20,7 @@ def cli() -> None:
 
 cli.add_command(release)
 cli.add_command(task)
+cli.add_command(token)
 
 
 @cli.command()
@@ -26,21 +28,21 @@ cli.add_command(task)
 @runs
 async def deployments(as_json: bool) -> None:
     """Show what runs where."""
-    from bot import console
+    from bot import release_console
 
     async with opened_station() as station:
         found = await station.conductor.deployments()
-        show(found, console.deployments, as_json)
+        show(found, release_console.deployments, as_json)
 
 
 @cli.command()
 @runs
 async def repos() -> None:
     """Show the registered repositories."""
-    from bot import console
+    from bot import release_console
 
     async with opened_station() as station:
-        say(console.repositories(station.settings.registry))
+        say(release_console.repositories(station.settings.registry))
 
 
 @cli.command("prod-smoke")
@@ -49,7 +51,7 @@ async def repos() -> None:
 @runs
 async def prod_smoke(app: str, as_json: bool) -> int:
     """Look at the production site of APP, read-only: exit 0 green, 1 red."""
-    from bot.console import seal_lines
+    from bot.release_console import seal_lines
     from core.journal import SealStatus
 
     async with opened_station() as station:
@@ -80,13 +82,14 @@ async def check(as_json: bool) -> int:
 
 
 @cli.command()
+@click.option("--no-discord", is_flag=True, help="Only the HTTP API, and drive ships.")
 @runs
-async def serve() -> None:
-    """Run the Discord bot and drive ships until stopped."""
+async def serve(no_discord: bool) -> None:
+    """Run the Discord bot and the HTTP API, and drive ships, until stopped."""
     from bot.serving import serve as serve_station
 
     async with opened_station() as station:
-        await serve_station(station)
+        await serve_station(station, with_discord=not no_discord)
 
 
 @cli.command()

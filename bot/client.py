@@ -1,6 +1,6 @@
 """The connection to Discord: one client at a time, started anew whenever one dies, and checked when it is ready.
 
-What the client does for people (commands, buttons) is handed in. Only a wrong token or a refused intent is final.
+What it does for people (commands, buttons, forms) is handed in. Only a wrong token or a refused intent is final.
 """
 
 from __future__ import annotations
@@ -9,16 +9,19 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import aiohttp
 import discord
 import msgspec
 from discord import app_commands
+from discord.gateway import KeepAliveHandler
+from discord.http import Ratelimit
 
-from bot.answering import explain, is_stale
-from bot.layout import TrainButton
+from bot.answering import explain, is_stale, opener_of, typed_in
+from bot.layout import LastingButton
 from bot.message import Button
 from core.errors import Reason, Refused, Trouble
 from core.permissions import Role
@@ -28,6 +31,7 @@ log = logging.getLogger(__name__)
 
 NEEDED = discord.Permissions(2252109051448320)
 REST_SECONDS = 20
+_LONGEST_WINDOW_SECONDS = 30  # what would wait for longer is refused at once, to be tried again later
 CHECK_SECONDS = 5
 Command = app_commands.Group | app_commands.Command[Any, ..., Any]
 discord.VoiceClient.warn_nacl = False
@@ -65,8 +69,26 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     watch: float = 5
 
 
+class Hands(Protocol):
+    """What becomes of pressed buttons and submitted forms. Whatever is raised is told to the person."""
+
+    async def press(self, interaction: discord.Interaction, button: Button) -> None: ...
+    async def submit(self, interaction: discord.Interaction, opener: Button, typed: Mapping[str, str]) -> None: ...
+
+
 class GatewayGone(Exception):
     """The library waits for a gateway that is there again; closing the client would not end its pause."""
+
+
+class _Bucket(Ratelimit):
+    """The library's, which refuses every further call of a window that ends late, also while there is room in it."""
+
+    async def acquire(self) -> None:
+        if self.remaining > 0 and not self.is_expired():
+            self.remaining -= 1
+            self.outgoing += 1
+        else:
+            await super().acquire()
 
 
 class StationClient(discord.Client):
@@ -77,7 +99,7 @@ class StationClient(discord.Client):
         settings: DiscordSettings,
         records: Records,
         commands: Sequence[Command],
-        on_press: Callable[[discord.Interaction, Button], Awaitable[None]],
+        hands: Hands,
     ) -> None:
         super().__init__(
             intents=discord.Intents(guilds=True),
@@ -85,14 +107,15 @@ class StationClient(discord.Client):
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
             guild_ready_timeout=0.5,
-            max_ratelimit_timeout=30,
+            max_ratelimit_timeout=_LONGEST_WINDOW_SECONDS,
             heartbeat_timeout=30,
             allowed_mentions=discord.AllowedMentions.none(),
         )
+        self.http.get_ratelimit = self._bucket
         self.problems: tuple[Reason, ...] = ()
         self.usable, self.checked, self._greeted = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.down_since: float | None = asyncio.get_running_loop().time()
-        self._settings, self._records, self._on_press = settings, records, on_press
+        self._settings, self._records, self._hands = settings, records, hands
         self._guild = discord.Object(settings.guild_id)
         self.tree = _Tree(self, settings.guild_id)
         for command in commands:
@@ -100,16 +123,29 @@ class StationClient(discord.Client):
 
     async def pressed(self, interaction: discord.Interaction, button: Button) -> None:
         """A button of any message, also of one that an earlier life of the bot sent."""
-        if await self.tree.interaction_check(interaction):
-            await self._on_press(interaction, button)
+        await self._handled(interaction, lambda: self._hands.press(interaction, button))
+
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        """A form that somebody submits, also one that an earlier life of the bot opened."""
+        if opener := opener_of(interaction):
+            await self._handled(interaction, lambda: self._hands.submit(interaction, opener, typed_in(interaction)))
+
+    async def close(self) -> None:
+        """Nothing of it runs afterwards."""
+        await super().close()
+        await end_heartbeats()
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
         """The library goes on telling events for a moment after it was closed, and trips over its own absence."""
         if not self.is_closed():
             super().dispatch(event, *args, **kwargs)
 
+    def _bucket(self, key: str) -> _Bucket:
+        buckets = self.http._buckets  # pyright: ignore[reportPrivateUsage]
+        return cast("_Bucket", buckets.setdefault(key, _Bucket(_LONGEST_WINDOW_SECONDS)))
+
     async def setup_hook(self) -> None:
-        self.add_dynamic_items(TrainButton)
+        self.add_dynamic_items(LastingButton)
         self.usable.set()
 
     async def on_ready(self) -> None:
@@ -141,6 +177,14 @@ class StationClient(discord.Client):
     async def on_disconnect(self) -> None:
         self.down_since = self.down_since or asyncio.get_running_loop().time()
 
+    async def _handled(self, interaction: discord.Interaction, do: Callable[[], Awaitable[None]]) -> None:
+        """The library only logs what leaves a button or a form, so everything is answered here."""
+        try:
+            if await self.tree.interaction_check(interaction):
+                await do()
+        except Exception as error:  # the person who pressed must hear of it, whatever it is
+            await explain(interaction, error)
+
     async def _offered_commands(self) -> bool:
         """Sync only when they changed, or are not there: Discord allows few syncs."""
         payload = [command.to_dict(self.tree) for command in self.tree.get_commands(guild=self._guild)]
@@ -158,6 +202,15 @@ class StationClient(discord.Client):
             log.warning("the commands are not offered yet: %s", error, extra={"action": "discord.sync"})
             return False
         return True
+
+
+async def end_heartbeats() -> None:
+    """End the library's heartbeats of this loop: threads, which it forgets when it gives a connection up half-way."""
+    loop = asyncio.get_running_loop()
+    for thread in threading.enumerate():
+        if isinstance(thread, KeepAliveHandler) and thread.ws.loop is loop:
+            thread.stop()
+            await asyncio.to_thread(thread.join, CHECK_SECONDS)
 
 
 class _Tree(app_commands.CommandTree[StationClient]):
@@ -248,7 +301,7 @@ async def _rest_answers(client: StationClient) -> bool:
     try:
         async with asyncio.timeout(REST_SECONDS):
             await client.http.get_bot_gateway()
-    except Exception:  # any silence is the same to us here
+    except (discord.DiscordException, aiohttp.ClientError, OSError):
         return False
     return True
 

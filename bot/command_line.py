@@ -10,7 +10,7 @@ import asyncio
 import getpass
 import os
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,29 +19,33 @@ import click
 
 if TYPE_CHECKING:
     from bot.bootstrap import Station
+    from core.board import Board
     from core.permissions import Actor
 
 Found = TypeVar("Found")
+Option = Callable[[Callable[..., None]], Callable[..., None]]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 
 def runs(command: Callable[..., Awaitable[int | None]]) -> Callable[..., None]:
-    """Run the coroutine; troubles become lines on stderr and an exit code."""
+    """Run the coroutine; troubles become lines on stderr, or JSON where that was asked for, and an exit code."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
-        from bot.console import refusal
+        from bot.release_console import refusal
         from core.errors import Trouble
 
-        async def to_the_end() -> int | None:
+        async def to_the_end() -> int | None:  # what can be awaited need not be a coroutine, which `run` insists on
             return await command(*args, **kwargs)
 
         try:
             code = asyncio.run(to_the_end()) or 0
         except Trouble as trouble:
-            for line in refusal(trouble.reasons):
-                click.echo(line, err=True)
+            if kwargs.get("as_json"):
+                say_json({"reasons": trouble.reasons}, err=True)
+            else:
+                say(refusal(trouble.reasons), err=True)
             code = trouble.exit_code
         except KeyboardInterrupt:
             click.echo("interrupted; nothing is lost: release status tells how it stands", err=True)
@@ -51,13 +55,38 @@ def runs(command: Callable[..., Awaitable[int | None]]) -> Callable[..., None]:
     return run
 
 
+def dressed(command: Callable[..., None], options: Sequence[Option]) -> Callable[..., None]:
+    """The command with arguments and options, in the order in which its help shows them."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @asynccontextmanager
 async def opened_station() -> AsyncGenerator[Station]:
-    """A station on the configuration that the environment names."""
+    """A station on the configuration that the environment names; Refused for somebody who works with another one."""
     from bot.bootstrap import opened
+    from core.errors import Refused
 
+    if url := os.environ.get("STATIONMASTER_URL"):
+        why = f"it works on the record of this machine, and STATIONMASTER_URL says {url}"
+        raise Refused("this command does not go through the API", why, "env -u STATIONMASTER_URL stationmaster …")
     async with opened() as station:
         yield station
+
+
+@asynccontextmanager
+async def opened_board() -> AsyncGenerator[Board]:
+    """The task board of that station, or of the one at STATIONMASTER_URL, for whoever STATIONMASTER_TOKEN is of."""
+    if url := os.environ.get("STATIONMASTER_URL"):
+        from bot.remote import opened_remote
+        from core.board import Board
+
+        async with opened_remote(Board, url, os.environ.get("STATIONMASTER_TOKEN", "")) as board:
+            yield board
+        return
+    async with opened_station() as station:
+        yield station.board
 
 
 def actor() -> Actor:
@@ -67,10 +96,10 @@ def actor() -> Actor:
     return Actor(os.environ.get("STATIONMASTER_ACTOR") or getpass.getuser(), frozenset(Role), Face.CLI)
 
 
-def say(lines: Iterable[str]) -> None:
+def say(lines: Iterable[str], *, err: bool = False) -> None:
     """Print."""
     for line in lines:
-        click.echo(line)
+        click.echo(line, err=err)
 
 
 def show(found: Found, lines: Callable[[Found], Iterable[str]], as_json: bool) -> None:
@@ -78,11 +107,16 @@ def show(found: Found, lines: Callable[[Found], Iterable[str]], as_json: bool) -
     say_json(found) if as_json else say(lines(found))
 
 
-def say_json(value: object) -> None:
-    """Print as JSON."""
+def say_json(value: object, *, err: bool = False) -> None:
+    """Print as JSON, in which nothing repaints a terminal or turns the direction of its text."""
     import json
+    import re
 
-    click.echo(json.dumps(plain(value), ensure_ascii=False, indent=2))
+    def seen(found: re.Match[str]) -> str:
+        return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
+
+    text = json.dumps(plain(value), ensure_ascii=False, indent=2)
+    click.echo(re.sub("[^\n -~]", seen, text), err=err)
 
 
 def plain(value: object) -> Any:

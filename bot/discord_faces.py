@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
+
+import discord
 
 from bot.buttons import Presses
 from bot.client import Connection, DiscordSettings, Patience, StationClient
+from bot.completion import explain_fields
+from bot.message import TRAIN_ACTS, Button
 from bot.posts import Pace, Posts
 from bot.projector import Projector
 from bot.release_commands import release_commands
 from bot.task_commands import TaskCommands
+from bot.task_forms import TaskForms
+from bot.token_commands import TokenCommands
 from core.board import Board
 from core.conductor import Conductor
 from core.deliveries import Deliveries
+from core.doorkeeper import Doorkeeper
 from core.records import Records
 
 FLUSH_SECONDS = 10
@@ -29,18 +37,23 @@ class StationBot:
         board: Board,
         records: Records,
         deliveries: Deliveries,
+        doorkeeper: Doorkeeper,
         *,
         pace: Pace | None = None,
         patience: Patience | None = None,
     ) -> None:
-        presses = Presses(settings, conductor)
+        forms = TaskForms(settings, board)
+        hands = _Hands(Presses(settings, conductor), forms)
 
         def make() -> StationClient:
             commands = [
                 *release_commands(settings, conductor, board),
-                TaskCommands(settings, board, conductor.registry),
+                TaskCommands(settings, board, conductor.registry, forms),
+                TokenCommands(settings, doorkeeper),
             ]
-            return StationClient(settings, records, commands, presses.press)
+            for command in commands:
+                explain_fields(command)
+            return StationClient(settings, records, commands, hands)
 
         pace = pace or Pace()
         self.connection = Connection(settings.token, make, patience)
@@ -73,3 +86,19 @@ class StationBot:
                 async with asyncio.timeout(1):  # it may die before it is ready, and be followed by another
                     await client.checked.wait()
                     return client
+
+
+class _Hands:
+    """Trains have buttons; tasks have buttons and forms."""
+
+    def __init__(self, presses: Presses, forms: TaskForms) -> None:
+        self._presses, self._forms = presses, forms
+
+    async def press(self, interaction: discord.Interaction, button: Button) -> None:
+        if button.act in TRAIN_ACTS:
+            await self._presses.press(interaction, button, button.act)
+        else:
+            await self._forms.press(interaction, button, button.act)
+
+    async def submit(self, interaction: discord.Interaction, opener: Button, typed: Mapping[str, str]) -> None:
+        await self._forms.submit(interaction, opener, typed)

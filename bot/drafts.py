@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
-from core.errors import Refused
-from core.tasks import Stage, Task, TaskType, Work
+import msgspec
+
+from core.edits import TaskChanges
+from core.errors import Reason, Refused
+from core.handoffs import Handoff
+from core.reviews import Finding, Severity
+from core.tasks import Reported, Stage, Task, TaskType, Work
 from core.words import nearest, slug_from
 
 Word = TypeVar("Word", bound=StrEnum)
+Read = TypeVar("Read", bound=msgspec.Struct)
+
+
+def known(words: type[Word], what: str, text: str) -> Word:
+    """The word that is `text`, whatever its case; Refused names the nearest one."""
+    by_name = {word.lower(): word for word in words}
+    if text.strip().lower() in by_name:
+        return by_name[text.strip().lower()]
+    raise Refused(_unknown(words, what, text))
 
 
 def known_stage(text: str) -> Stage:
     """The stage called `text`; Refused names the nearest one."""
-    return _known(Stage, "stage", text)
+    return known(Stage, "stage", text)
 
 
 def draft(
@@ -32,14 +46,12 @@ def draft(
     test_plan: str = "",
 ) -> Task:
     """A task to be created. `repositories`: `NAME` or `NAME=BRANCH`; the branch defaults to `feat/<slug>`."""
-    branch = f"feat/{slug or (slug_from(title) if any(char.isalnum() for char in title) else 'task')}"
-    works = tuple(Work(name, given or branch) for name, _, given in (text.partition("=") for text in repositories))
     return Task(
         slug=slug,
         title=title,
-        type=_known(TaskType, "type", kind),
+        type=known(TaskType, "type", kind),
         shape=shape,
-        works=works,
+        works=_works(repositories, slug or (slug_from(title) if any(char.isalnum() for char in title) else "task")),
         depends_on=tuple(depends_on),
         post_deploy_cmd=post_deploy_cmd,
         acceptance_criteria=acceptance_criteria,
@@ -48,10 +60,107 @@ def draft(
     )
 
 
-def _known(words: type[Word], what: str, text: str) -> Word:
-    known = [str(word) for word in words]
-    if text.lower() in known:
-        return words(text.lower())
-    guess = nearest(text.lower(), known)
-    hint = f"did you mean {guess}?" if guess else f"known: {', '.join(known)}"
-    raise Refused(f"unknown {what} {text[:40]!r}", f"one of {', '.join(known)}", hint)
+def changes(
+    slug: str,
+    *,
+    kind: str | None = None,
+    repositories: Sequence[str] | None = None,
+    risks: Sequence[str] | None = None,
+    **texts: str | None,
+) -> TaskChanges:
+    """What an edit sets; None leaves a field as it is. `texts`: the fields of `TaskChanges` that are texts."""
+    return TaskChanges(
+        type=known(TaskType, "type", kind) if kind else None,
+        works=_works(repositories, slug) if repositories else None,
+        risk_tags=tuple(risks) if risks is not None else None,
+        **texts,
+    )
+
+
+def handoff(*, changed: str, verified: str = "", look_first: str = "", checks: str = "", reported: str = "") -> Handoff:
+    """A handoff as it is typed into a form: a check a line; `reported`: model, tokens and cost, `-` for not known."""
+    return Handoff(
+        changed=changed,
+        verified=verified,
+        look_first=look_first,
+        checks=tuple(line.strip() for line in checks.splitlines() if line.strip()),
+        reported=_reported(reported),
+    )
+
+
+def findings(text: str) -> tuple[Finding, ...]:
+    """A finding a line, `blocker: …`; Refused with every line that does not begin with a severity."""
+    found, reasons = list[Finding](), list[Reason]()
+    for line in text.splitlines():
+        severity, colon, rest = line.strip(" \t-*•").partition(":")
+        if colon and severity.strip().lower() in list(Severity):
+            found.append(Finding(Severity(severity.strip().lower()), rest.strip()))
+        elif line.strip():
+            reasons.append(_unknown(Severity, "severity", severity))
+    if reasons:
+        raise Refused.all(reasons)
+    return tuple(found)
+
+
+def read(text: str | bytes, kind: type[Read], what: str) -> Read:
+    """`kind` out of a JSON object; Refused with everything that is wrong in it at once, unknown keys too."""
+    try:
+        raw = msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise Refused(
+            f"{what} is no JSON object", str(error), f"its keys: {', '.join(kind.__struct_fields__)}"
+        ) from error
+    if reasons := list(_mistakes(raw, kind, "")):
+        raise Refused.all(reasons)
+    return msgspec.convert(raw, kind)
+
+
+def _mistakes(raw: Mapping[str, Any], kind: type[msgspec.Struct], above: str) -> Iterator[Reason]:
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    for name in [name for name, field in fields.items() if field.required and name not in raw]:
+        yield Reason(f"{above}{name} is missing", "it has no default", f"give {above}{name}")
+    for name, value in raw.items():
+        if name not in fields:
+            guess = nearest(name, fields)
+            yield Reason(
+                f"unknown key {above + name!r}",
+                f"known: {', '.join(fields)}",
+                f"did you mean {guess}?" if guess else "leave it out",
+            )
+        elif isinstance(value, dict) and msgspec.inspect.is_struct_type(fields[name].type):
+            yield from _mistakes(cast(Mapping[str, Any], value), fields[name].type, f"{above}{name}.")
+        else:
+            try:
+                msgspec.convert(value, fields[name].type)
+            except msgspec.ValidationError as error:
+                yield Reason(f"{above}{name} is not what it should be", str(error), f"mend {above}{name}")
+
+
+def _works(repositories: Sequence[str], slug: str) -> tuple[Work, ...]:
+    return tuple(
+        Work(name, given or f"feat/{slug}") for name, _, given in (text.partition("=") for text in repositories)
+    )
+
+
+def _reported(text: str) -> Reported:
+    """`opus-4 182000 3.40`: in this order, `-` or nothing where it is not known."""
+    words = [word.strip("$,").replace(",", "") for word in text.split()]
+    refused = Refused(
+        f"{text[:40]!r} is not model, tokens and cost",
+        "a name without spaces, a whole number, US dollars",
+        "for example: opus-4 182000 3.40, with - for what is not known",
+    )
+    if len(words) > 3:
+        raise refused
+    given = zip(("model", "tokens", "cost_usd"), words, strict=False)
+    try:  # numbers are words still
+        return msgspec.convert({name: word for name, word in given if word not in ("-", "—")}, Reported, strict=False)
+    except msgspec.ValidationError as error:
+        raise refused from error
+
+
+def _unknown(words: type[StrEnum], what: str, text: str) -> Reason:
+    by_name = {word.lower(): word for word in words}
+    guess, every = nearest(text.strip().lower(), by_name), ", ".join(words)
+    hint = f"did you mean {by_name[guess]}?" if guess else f"known: {every}"
+    return Reason(f"unknown {what} {text[:40]!r}", f"one of {every}", hint)

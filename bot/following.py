@@ -11,23 +11,23 @@ from rich.live import Live
 from rich.table import Table
 
 from bot.bootstrap import Station
-from bot.console import event_line, one_line, report, seal_lines
+from bot.release_console import event_line, one_line, report, seal_lines
 from core.errors import LeaseLost, Refused
 from core.events import EventKind
-from core.journal import ShipState
-from core.train.progress import Progress, StepState
+from core.journal import RunState
+from core.train.progress import OVER, Progress, StepState
 
-EXIT_CODES = {ShipState.FINISHED: 0, ShipState.STOPPED: 1, ShipState.ASKING: 3, ShipState.CANCELLED: 2}
+EXIT_CODES = {RunState.FINISHED: 0, RunState.STOPPED: 1, RunState.ASKING: 3, RunState.CANCELLED: 2}
 
-_BEGINNINGS = (EventKind.SHIP_CONFIRMED, EventKind.SHIP_RESUMED)
+_BEGINNINGS = (EventKind.RUN_CONFIRMED, EventKind.RUN_RESUMED)
 
 
-async def follow(station: Station, name: str, ship_id: int) -> int:
+async def follow(station: Station, name: str, run_id: int) -> int:
     """Until the ship rests; returns the exit code of spec 10.1. In a terminal what runs is shown live."""
     console = _Console(highlight=False, soft_wrap=True)
     try:
         async with asyncio.TaskGroup() as group:
-            driving = group.create_task(_drive(station, ship_id), name=f"drive {name}")
+            driving = group.create_task(_drive(station, run_id), name=f"drive {name}")
             with _display(console) as live:
                 progress = await _tell(station, name, console, live)
             driving.cancel()
@@ -67,11 +67,11 @@ class _Silent:
         """Nothing to update."""
 
 
-async def _drive(station: Station, ship_id: int) -> None:
+async def _drive(station: Station, run_id: int) -> None:
     """Ours as soon as nobody living holds the train."""
     while True:
         try:
-            await station.dispatcher.drive(ship_id)
+            await station.dispatcher.drive(run_id)
             return
         except (Refused, LeaseLost):
             await asyncio.sleep(1)
@@ -89,7 +89,7 @@ async def _tell(station: Station, name: str, console: Console, live: Live | _Sil
                 console.print(line, markup=False)
         progress = (await station.conductor.status(name)).progress
         assert progress
-        if progress.state is not ShipState.RUNNING and not await station.conductor.events(name, seen):
+        if progress.state is not RunState.RUNNING and not await station.conductor.events(name, seen):
             return progress
         live.update(_running(progress))
         if not events:
@@ -98,7 +98,7 @@ async def _tell(station: Station, name: str, console: Console, live: Live | _Sil
 
 def _running(progress: Progress) -> Table:
     table = Table.grid(padding=(0, 1))
-    done = len(progress.of(StepState.DONE, StepState.ALREADY, StepState.WARNED))
+    done = len(progress.of(*OVER))
     table.add_row(f"▸ {progress.release}: {done} of {len(progress.steps)} steps")
     for step in progress.of(StepState.RUNNING):
         table.add_row(f"  {one_line(step.title)} …")

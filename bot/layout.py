@@ -1,4 +1,4 @@
-"""From our messages to the client library's and back: views, files, allowed mentions, and the text that was shown."""
+"""From our messages and forms to the client library's and back: views, files, allowed mentions, what was typed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self, TypedDict, cast
 
 import discord
 
-from bot.message import Act, Button, Message, card
+from bot.message import CUSTOM_ID, FIELD_LIMIT, HINT_LIMIT, LABEL_LIMIT, Button, Form, Message, button_of, card
 
 MOST_BYTES = 9 * 1024 * 1024
 _TEXT = 10
@@ -27,32 +27,28 @@ class Sending(TypedDict, total=False):
     allowed_mentions: discord.AllowedMentions
 
 
-class Presses(Protocol):
+class Pressable(Protocol):
     """The client that a button's press is handed to."""
 
     async def pressed(self, interaction: discord.Interaction, button: Button) -> None: ...
 
 
-class TrainButton(
-    discord.ui.DynamicItem[discord.ui.Button[Any]],
-    template=r"rel:(?P<act>ship|cancel|resume|happened|again):(?P<rel>[a-z0-9-]{1,48}):(?P<h>[0-9a-f]{1,10})",
-):
+class LastingButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=CUSTOM_ID):
     """A button whose whole state is its custom id, so that it survives every restart (spec 9.2)."""
 
     def __init__(self, button: Button) -> None:
         style = discord.ButtonStyle.danger if button.danger else discord.ButtonStyle.secondary
-        custom_id = f"rel:{button.act}:{button.release}:{button.mark}"
-        super().__init__(discord.ui.Button(label=button.label, style=style, custom_id=custom_id))
+        super().__init__(discord.ui.Button(label=button.label, style=style, custom_id=button.custom_id))
         self.button = button
 
     @classmethod
     async def from_custom_id(
         cls, interaction: discord.Interaction, item: discord.ui.Item[Any], match: re.Match[str], /
     ) -> Self:
-        return cls(Button(getattr(item, "label", None) or "…", Act(match["act"]), match["rel"], match["h"]))
+        return cls(button_of(match, getattr(item, "label", None) or "…"))
 
     async def callback(self, interaction: discord.Interaction) -> None:
-        await cast(Presses, interaction.client).pressed(interaction, self.button)
+        await cast(Pressable, interaction.client).pressed(interaction, self.button)
 
 
 def view(message: Message, files: Sequence[str] = ()) -> discord.ui.LayoutView:
@@ -65,8 +61,26 @@ def view(message: Message, files: Sequence[str] = ()) -> discord.ui.LayoutView:
     for name in files:
         container.add_item(discord.ui.File(f"attachment://{name}"))
     if message.buttons:
-        container.add_item(discord.ui.ActionRow[Any](*(TrainButton(button) for button in message.buttons)))
+        container.add_item(discord.ui.ActionRow[Any](*(LastingButton(button) for button in message.buttons)))
     return discord.ui.LayoutView(timeout=None).add_item(container)
+
+
+def modal(form: Form) -> discord.ui.Modal:
+    """The form, which the library forgets at once: whoever submits it is known by its custom id, in any later life."""
+    made = discord.ui.Modal(title=form.title[:LABEL_LIMIT], custom_id=form.opener.custom_id)
+    for field in form.fields:
+        style = discord.TextStyle.short if field.is_short else discord.TextStyle.paragraph
+        entry = discord.ui.TextInput[Any](
+            custom_id=field.name,
+            style=style,
+            placeholder=field.hint[:HINT_LIMIT] or None,
+            default=field.value[:FIELD_LIMIT] or None,
+            required=field.is_needed,
+            max_length=FIELD_LIMIT,
+        )
+        made.add_item(discord.ui.Label(text=field.label[:LABEL_LIMIT], component=entry))
+    made.stop()
+    return made
 
 
 def logs_of(message: Message) -> list[discord.File]:

@@ -1,4 +1,4 @@
-"""A message as a value: what the screens make, the outbox stores, and `bot.layout` hands to the client library.
+"""Messages and forms as values: what the screens make, the outbox stores, and `bot.layout` hands to the library.
 
 Either content with embeds (release notes, finished steps), or a card of text blocks with buttons under it; a card
 cannot carry content. The limits of Discord are kept here, whatever a screen puts in.
@@ -6,13 +6,15 @@ cannot carry content. The limits of Discord are kept here, whatever a screen put
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
 
 CONTENT_LIMIT, CARD_LIMIT, EMBED_LIMIT, EMBEDS_LIMIT = 2000, 3900, 4000, 5900
 MOST_BLOCKS, MOST_EMBEDS, MOST_LOGS = 20, 9, 5
+FIELD_LIMIT, LABEL_LIMIT, HINT_LIMIT = 4000, 45, 100
 
 
 class Colour(StrEnum):
@@ -26,23 +28,74 @@ class Colour(StrEnum):
 
 
 class Act(StrEnum):
-    """What a button does."""
+    """What a button of a train does, or one of a task: one enum, because the outbox can tell apart no two of texts."""
 
     SHIP = "ship"
     CANCEL = "cancel"
     RESUME = "resume"
     HAPPENED = "happened"
     AGAIN = "again"
+    PAGE = "page"
+    EDIT = "edit"
+    HANDOFF = "handoff"
+    REVIEW = "review"
+
+
+TASK_ACTS = (Act.PAGE, Act.EDIT, Act.HANDOFF, Act.REVIEW)
+TRAIN_ACTS = tuple(act for act in Act if act not in TASK_ACTS)
 
 
 class Button(msgspec.Struct, frozen=True):
-    """One button. `mark`: which plan (its digest) or which attempt (its number) it was made for."""
+    """One button, or the form it opens. `of`: slug of its release or task.
+
+    `mark`: what it was made for: a plan (its digest), an attempt or page (its number), a revision, a reviewer's seat.
+    """
 
     label: str
     act: Act
-    release: str
-    mark: str
+    of: str
+    mark: str = ""
     danger: bool = False
+
+    @property
+    def custom_id(self) -> str:
+        """Its whole state, so that it works after every restart (spec 9.2)."""
+        return f"{'rel' if self.act in TRAIN_ACTS else 'task'}:{self.act}:{self.of}:{self.mark}"
+
+
+CUSTOM_ID = re.compile(
+    rf"(rel:(?P<train>{'|'.join(TRAIN_ACTS)})|task:(?P<task>{'|'.join(TASK_ACTS)})):(?P<of>[a-z0-9-]{{1,48}}):(?P<mark>[0-9a-z.-]{{0,40}})"
+)
+
+
+def button_of(found: re.Match[str], label: str) -> Button:
+    """The button whose custom id was `found` by `CUSTOM_ID`."""
+    return Button(label, Act(found["train"] or found["task"]), found["of"], found["mark"])
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """One text input of a form, filled with `value` when it opens; `name` comes back with what was typed."""
+
+    name: str
+    label: str
+    hint: str = ""
+    value: str = ""
+    is_short: bool = False
+    is_needed: bool = False
+
+
+class Form(msgspec.Struct, frozen=True):
+    """What somebody fills in; `opener` is the button that opens it again, and its custom id."""
+
+    title: str
+    opener: Button
+    fields: tuple[Field, ...]
+
+
+def filled(form: Form, typed: Mapping[str, str]) -> Form:
+    """The same with what somebody typed before."""
+    fields = [msgspec.structs.replace(one, value=typed.get(one.name, one.value)) for one in form.fields]
+    return msgspec.structs.replace(form, fields=tuple(fields))
 
 
 class Card(msgspec.Struct, frozen=True):

@@ -6,12 +6,15 @@ import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from bot.console import proposal as proposal_lines
 from bot.message import Act, Button, Colour, Message, card
+from bot.release_console import assembly as assembly_lines
+from bot.release_console import proposal as proposal_lines
 from bot.words_for_discord import ago, code, joined, listed, plain
+from core.conductor import Assembly
 from core.errors import Reason
 from core.train.plan import Phase, Plan
 from core.train.proposal import Outlook, Preview, Proposal
+from core.words import short
 
 
 def plan(proposal: Proposal, expires_at: datetime | None = None) -> Message:
@@ -37,6 +40,38 @@ def plan(proposal: Proposal, expires_at: datetime | None = None) -> Message:
         colour=Colour.BAD if proposal.problems else Colour.BUSY,
         buttons=buttons,
         attached=("plan.txt", "\n".join(proposal_lines(proposal))) if is_folded else None,
+    )
+
+
+def assembly(found: Assembly) -> Message:
+    """What a prepare would do: merges, ejections, what nobody owns, and its plan in a file."""
+    queue, proposal = found.queue, found.proposal
+    rows = list[str]()
+    for branch in queue.branches if queue else ():
+        merges = joined([f"{one.task} ({one.branch})" for one in branch.merges] or ["nothing to merge"], 300)
+        rows.append(f"🔀 **{plain(branch.repository, 60)}**: {merges}")
+        rows += [
+            f"❔ nobody's: {code(short(one.commit))} {plain(one.title, 100)} · take it off: {code(one.revert, 200)}"
+            for one in branch.foreign
+        ]
+    rows += [f"⏩ {plain(task, 48)} waits for {joined(needed, 200)}" for task, needed in found.waits.items() if needed]
+    for one in queue.ejections if queue else ():
+        paths = [f" · {repository}: {', '.join(found)}" for repository, found in one.conflicts.items()]
+        rows.append(f"↩️ **{plain(one.task, 48)}** would be ejected: {plain(one.because + ''.join(paths), 600)}")
+    rows += [f"⬜ {plain(app, 60)} has no QA: it is merged and frozen only" for app in found.not_on_qa]
+    if proposal.problems:
+        end = f"**⛔ Cannot be prepared**, for {len(proposal.problems)} reason(s)"
+    else:
+        end = "→ `/release prepare` does it; nothing of it touches production"
+    steps = titles(proposal.plan) if proposal.plan else ""
+    return card(
+        f"## 🧪 Prepare plan · {plain(proposal.release, 48)}",
+        listed(rows, 1200),
+        steps,
+        listed(_reasons(proposal.problems), 900),
+        end,
+        colour=Colour.BAD if proposal.problems else Colour.BUSY,
+        attached=("plan.txt", "\n".join(assembly_lines(found))),
     )
 
 
@@ -97,7 +132,7 @@ def _outlook(preview: Preview) -> str:
     detail = f": {plain(preview.detail, 120)}" if preview.detail else ""
     match preview.outlook:
         case Outlook.SKIP:
-            return f" — ⏭️ already {live}"
+            return f" — ⏭️ already {live}{detail}"
         case Outlook.ASK:
             return f" — ❓ cannot tell{detail}"
         case Outlook.REFUSED:

@@ -1,7 +1,7 @@
-"""Events become the thread of a ship: each message exactly once and in order, whatever Discord or this process does.
+"""Events become the thread of a run: each message exactly once and in order, whatever Discord or this process does.
 
 Intended messages are written down with the cursor before any is sent (L49); what is pending after a crash is looked
-for in the channel before it is sent again. Nothing here is waited for by a ship, and nothing of it raises into one.
+for in the channel before it is sent again. Nothing here is waited for by a run, and nothing of it raises into one.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ import aiohttp
 import discord
 import msgspec
 
-from bot import screens
+from bot import run_screens
 from bot.layout import is_shown
 from bot.message import Message
 from bot.posts import Pace, Posts
-from bot.telling import BOARD, ROOT, Teller, Telling, standing, tail
+from bot.telling import BOARD, ROOT, Teller, Telling, newest_run, tail
 from bot.words_for_discord import person
 from core.deliveries import Deliveries, Delivery
-from core.errors import Trouble
+from core.errors import Trouble, Unreachable
 from core.events import EventKind
-from core.journal import Ship, ShipState
+from core.journal import Run, RunState
 from core.records import Records
 from core.train.progress import Progress, StepState
+from core.unforeseen import or_trouble
 
 log = logging.getLogger(__name__)
 
 FRESH_BOARD = timedelta(minutes=55)  # an hour after it was sent, Discord allows few edits of a message
-_EXPECTED = (discord.DiscordException, aiohttp.ClientError, OSError, Trouble)
+_EXPECTED = (discord.DiscordException, aiohttp.ClientError, OSError)
 _EXISTS, _ARCHIVED = 160004, 50083
 _NO_PLACE = (400, 403, 404)  # the message is gone, or its channel is none for threads
 _ORIGIN = re.compile(r"discord:(\d+):(\d+)")
@@ -59,13 +60,10 @@ class Projector:
         """Until cancelled."""
         while True:
             try:
-                wait = await self._turn()
-                self.failures = 0
-                await self._records.wait_for_events(self.cursor, wait)
-            except Exception as error:  # whatever it is, the ship goes on and so do we
+                await or_trouble("the thread", self._turn_and_wait())
+            except Trouble as trouble:  # the run goes on, whatever Discord does, and so do we
                 self.failures += 1
-                surprise = None if isinstance(error, _EXPECTED) else error
-                log.warning("the thread waits: %r", error, exc_info=surprise, extra={"action": "discord.retry"})
+                log.warning("the thread waits: %s", trouble, extra={"action": "discord.retry"})
                 pause = min(_LONGEST_PAUSE_SECONDS, self._pace.live * 2**self.failures)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
 
@@ -75,6 +73,15 @@ class Projector:
             async with asyncio.timeout(timeout_seconds):
                 self._edited = 0.0
                 await self._turn()
+
+    async def _turn_and_wait(self) -> None:
+        """Until something may be due; what Discord is known for is Unreachable."""
+        try:
+            wait = await self._turn()
+            self.failures = 0
+            await self._records.wait_for_events(self.cursor, wait)
+        except _EXPECTED as error:
+            raise Unreachable("Discord did not take it", repr(error)) from error
 
     async def _turn(self) -> float:
         """Send what is pending, then what happened since, then the live messages; returns how long nothing is due."""
@@ -98,14 +105,14 @@ class Projector:
             self.cursor = after
 
     async def _beginning(self) -> int:
-        """Where somebody starts who never told anything: at the ship that runs, else now."""
+        """Where somebody starts who never told anything: at the run that is on its way, else now."""
         cursor, confirmed = 0, 0
         async with self._records.reading() as tx:
-            running = {ship.id for ship in await tx.running_ships()}
+            running = {run.id for run in await tx.unfinished_runs()}
             while events := await tx.events(after=cursor, limit=_BATCH):
                 cursor = events[-1].id
                 for one in events:
-                    if one.kind is EventKind.SHIP_CONFIRMED and one.facts["ship"] in running:
+                    if one.kind is EventKind.RUN_CONFIRMED and one.facts["run"] in running:
                         confirmed = one.id
         return confirmed - 1 if confirmed else cursor
 
@@ -139,7 +146,7 @@ class Projector:
             message = msgspec.convert(delivery.content, Message)
             if delivery.kind == ROOT:
                 self._edited = 0.0
-                await self._show_live()  # the ship before this one gets its last picture
+                await self._show_live()  # the run before this one gets its last picture
                 await self._send_root(delivery, message)
             else:
                 await self._send(delivery, message)
@@ -147,8 +154,8 @@ class Projector:
     async def _send_root(self, delivery: Delivery, message: Message) -> None:
         """Hang the thread on the message that was confirmed, or on a new one of ours."""
         async with self._records.reading() as tx:
-            ship, _ = await standing(tx, delivery.release)
-        if origin := _ORIGIN.fullmatch(ship.origin):
+            run, _ = await newest_run(tx, delivery.release)
+        if origin := _ORIGIN.fullmatch(run.origin):
             channel, number = int(origin[1]), int(origin[2])
             try:
                 await self._open_thread(channel, number, delivery.release)
@@ -195,7 +202,7 @@ class Projector:
         """The root has its thread: say so, and take the buttons of the plan away before anything else is posted."""
         await self._sent(delivery, channel, number)
         async with self._records.reading() as tx:
-            await self._show_root(delivery.release, *await standing(tx, delivery.release))
+            await self._show_root(delivery.release, *await newest_run(tx, delivery.release))
 
     async def _sent(self, delivery: Delivery, channel: int, number: int) -> None:
         await self._deliveries.sent(delivery, str(channel), str(number))
@@ -208,8 +215,10 @@ class Projector:
         return int(root.message_id)
 
     async def _open_thread(self, channel: int, number: int, release: str, *, again: bool = False) -> None:
+        async with self._records.reading() as tx:
+            run, _ = await newest_run(tx, release)
         try:
-            await self._posts.open_thread(channel, number, f"🚂 ship {release}")
+            await self._posts.open_thread(channel, number, f"🚂 {run.kind} {release}")
         except discord.HTTPException as error:
             if error.code != _EXISTS or again:
                 raise
@@ -234,13 +243,13 @@ class Projector:
     # ── live messages ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _show_live(self) -> float:
-        """Bring board and root of the newest ship up to date; the newest picture wins, and the last one is shown."""
+        """Bring board and root of the newest run up to date; the newest picture wins, and the last one is shown."""
         board = await self._deliveries.newest(BOARD)
         if board is None or not board.message_id:
             return _IDLE_SECONDS
         async with self._records.reading() as tx:
-            ship, seen = await standing(tx, board.release)
-        is_running = ship.state is ShipState.RUNNING
+            run, seen = await newest_run(tx, board.release)
+        is_running = run.state is RunState.RUNNING
         logs = [step.log for step in seen.of(StepState.RUNNING) if step.log]
         end = await asyncio.to_thread(tail, logs[-1]) if logs else []
         left = self._edited + self._pace.live - asyncio.get_running_loop().time()
@@ -248,7 +257,7 @@ class Projector:
             if left > 0:
                 return left
             age = discord.utils.utcnow() - discord.utils.snowflake_time(int(board.message_id))
-            picture = screens.board(seen, end, discord.utils.utcnow(), ship.digest)
+            picture = run_screens.board(seen, end, discord.utils.utcnow(), run.digest)
             if is_running and age > FRESH_BOARD:
                 await self._another(board, picture)
                 return 0
@@ -262,12 +271,12 @@ class Projector:
                 if error.status != 404 and error.code != _ARCHIVED:
                     raise
             self._live[BOARD] = (board.id, seen, end)
-        await self._show_root(board.release, ship, seen)
+        await self._show_root(board.release, run, seen)
         return self._pace.live if is_running else _IDLE_SECONDS
 
-    async def _show_root(self, release: str, ship: Ship, seen: Progress) -> None:
-        """The message in the channel says how the ship stands; where it was deleted, nothing is missed."""
-        headline = screens.root(seen, person(ship.mention, ship.confirmed_by))
+    async def _show_root(self, release: str, run: Run, seen: Progress) -> None:
+        """The message in the channel says how the run stands; where it was deleted, nothing is missed."""
+        headline = run_screens.root(seen, person(run.mention, run.confirmed_by))
         root = await self._deliveries.newest(ROOT, release)
         if root is None or not root.message_id or self._live.get(ROOT) == (root.id, headline):
             return

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.command_line import actor, json_option, opened_station, plain, runs, say, say_json, show
+from bot.command_line import Option, actor, dressed, json_option, opened_station, plain, runs, say, say_json, show
 
 if TYPE_CHECKING:
+    from bot.bootstrap import Station
     from core.train.proposal import Proposal
+
+Verb = Callable[..., Awaitable[int | None]]
+_name = click.argument("name", required=False)
 
 
 @click.group()
@@ -18,154 +24,166 @@ def release() -> None:
     """Open, fill, freeze, ship and close the release train."""
 
 
-@release.command("open")
-@click.argument("name")
-@click.argument("tasks", nargs=-1)
-@runs
-async def release_open(name: str, tasks: tuple[str, ...]) -> None:
+def _verb(name: str, *options: Option) -> Callable[[Verb], click.Command]:
+    """A command on an open station; what it gives back is the exit code."""
+
+    def made(act: Verb) -> click.Command:
+        @wraps(act)
+        async def command(**given: Any) -> int | None:
+            async with opened_station() as station:
+                return await act(station, **given)
+
+        return release.command(name)(dressed(runs(command), options))
+
+    return made
+
+
+@_verb("open", click.argument("name"), click.argument("tasks", nargs=-1))
+async def release_open(station: Station, name: str, tasks: tuple[str, ...]) -> None:
     """Open the train NAME, with its first TASKS aboard."""
-    async with opened_station() as station:
-        opened = await station.conductor.open(actor(), name, tasks)
-        say([f"{opened.slug} is open with {len(opened.members)} task(s)"])
+    opened = await station.conductor.open(actor(), name, tasks)
+    say([f"{opened.slug} is open with {len(opened.members)} task(s); next: release add, then release prepare"])
 
 
-@release.command("add")
-@click.argument("task")
-@runs
-async def release_add(task: str) -> None:
+@_verb("add", click.argument("task"))
+async def release_add(station: Station, task: str) -> None:
     """Attach a reviewed TASK to the active train."""
-    async with opened_station() as station:
-        changed = await station.conductor.add(actor(), task)
-        say([f"{task} rides {changed.slug}, with {len(changed.members) - 1} other(s); next: release freeze"])
+    changed = await station.conductor.add(actor(), task)
+    say([f"{task} rides {changed.slug}, with {len(changed.members) - 1} other(s); next: release prepare"])
 
 
-@release.command("eject")
-@click.argument("task")
-@runs
-async def release_eject(task: str) -> None:
+@_verb("eject", click.argument("task"))
+async def release_eject(station: Station, task: str) -> None:
     """Take TASK off the active train; the rest ride on."""
-    async with opened_station() as station:
-        changed = await station.conductor.eject(actor(), task)
-        say([f"{task} no longer rides {changed.slug}; {len(changed.members)} ride on"])
+    changed = await station.conductor.eject(actor(), task)
+    say([f"{task} no longer rides {changed.slug}; {len(changed.members)} ride on"])
 
 
-@release.command("freeze")
-@click.argument("name", required=False)
-@runs
-async def release_freeze(name: str | None) -> None:
-    """Record the commits and keep the packages' bytes that production will get."""
-    from bot.console import short
+@_verb("assemble", _name, json_option)
+async def release_assemble(station: Station, name: str | None, as_json: bool) -> int:
+    """Show what a prepare would merge, eject and bring to QA, and every reason not to start; changes nothing."""
+    from bot.release_console import assembly
 
-    async with opened_station() as station:
-        frozen = await station.conductor.freeze(actor(), name)
-        say(f"{one.repository:20} {short(one.sha)} {one.version or ''}".rstrip() for one in frozen.frozen)
-        say([f"{frozen.slug} is assembled; next: release ship"])
+    found = await station.conductor.assembly(name)
+    show(found, assembly, as_json)
+    return 2 if found.proposal.problems else 0
 
 
-@release.command("plan")
-@click.argument("name", required=False)
-@json_option
-@runs
-async def release_plan(name: str | None, as_json: bool) -> int:
-    """Show what a ship would do now, and every reason not to start; changes nothing."""
-    return await _show_plan(name, as_json)
-
-
-@release.command("ship")
-@click.argument("name", required=False)
-@click.option("--confirm", "digest", metavar="PLAN", help="Confirm the plan with these ten characters, without asking.")
-@click.option("--dry-run", is_flag=True, help="Only show the plan: same digest, same exit code, nothing changed.")
-@runs
-async def release_ship(name: str | None, digest: str | None, dry_run: bool) -> int:
-    """Show the plan, ask once, and ship the train."""
-    if dry_run:
-        return await _show_plan(name, False)
-    from bot.console import proposal
+@_verb("prepare", _name)
+async def release_prepare(station: Station, name: str | None) -> int:
+    """Merge the tasks, bring them to QA, and freeze what QA saw."""
     from bot.following import follow
 
-    async with opened_station() as station:
-        found = (await station.conductor.offer(actor(), name)).proposal
-        say(proposal(found))
-        if found.problems:
-            return 2
-        ship = await station.conductor.ship(actor(), found.release, digest or _confirmed(found), "cli")
-        return await follow(station, found.release, ship.id)
+    run = await station.conductor.prepare(actor(), name, "cli")
+    return await follow(station, run.release, run.id)
 
 
-@release.command("status")
-@click.argument("name", required=False)
-@json_option
-@runs
-async def release_status(name: str | None, as_json: bool) -> None:
-    """Show the train, its members and how far its ship is."""
-    from bot.console import status
+@_verb("freeze", _name)
+async def release_freeze(station: Station, name: str | None) -> None:
+    """Without QA: what the release branches are now is what production gets."""
+    from core.words import short
 
-    async with opened_station() as station:
-        found = await station.conductor.status(name)
-        show(found, status, as_json)
+    frozen = await station.conductor.freeze(actor(), name)
+    say(f"{one.repository:20} {short(one.sha)} {one.version or ''}".rstrip() for one in frozen.frozen)
+    say([f"{frozen.slug} is assembled; next: release ship"])
 
 
-@release.command("resume")
-@click.argument("name", required=False)
-@click.option(
-    "--answer", type=click.Choice(["happened", "again"]), help="What you found out about the step nobody can tell of."
+@_verb("plan", _name, json_option)
+async def release_plan(station: Station, name: str | None, as_json: bool) -> int:
+    """Show what a ship would do now, and every reason not to start; changes nothing."""
+    return await _show_plan(station, name, as_json)
+
+
+@_verb(
+    "ship",
+    _name,
+    click.option(
+        "--confirm", "digest", metavar="PLAN", help="Confirm the plan with these ten characters, without asking."
+    ),
+    click.option("--dry-run", is_flag=True, help="Only show the plan: same digest, same exit code, nothing changed."),
 )
-@runs
-async def release_resume(name: str | None, answer: str | None) -> int:
-    """Go on with a ship that stopped; what is done is recognised, never repeated."""
+async def release_ship(station: Station, name: str | None, digest: str | None, dry_run: bool) -> int:
+    """Show the plan, ask once, and ship the train."""
+    if dry_run:
+        return await _show_plan(station, name, False)
+    from bot.following import follow
+    from bot.release_console import proposal
+
+    found = (await station.conductor.offer(actor(), name)).proposal
+    say(proposal(found))
+    if found.problems:
+        return 2
+    ship = await station.conductor.ship(actor(), found.release, digest or _confirmed(found), "cli")
+    return await follow(station, found.release, ship.id)
+
+
+@_verb("status", _name, json_option)
+async def release_status(station: Station, name: str | None, as_json: bool) -> None:
+    """Show the train, how far its run is, where every task of it is, and whatever is odd."""
+    from bot.release_console import standing, status
+
+    found = await station.conductor.status(name)
+    if not as_json:
+        say(status(found))  # at once: the table asks the world, which may take seconds
+    table = await station.conductor.standing(found.release.slug)
+    if as_json:
+        say_json({**plain(found), "standing": plain(table)})
+    else:
+        say(standing(table))
+
+
+@_verb(
+    "resume",
+    _name,
+    click.option(
+        "--answer",
+        type=click.Choice(["happened", "again"]),
+        help="What you found out about the step nobody can tell of.",
+    ),
+)
+async def release_resume(station: Station, name: str | None, answer: str | None) -> int:
+    """Go on with a prepare or ship that stopped; what is done is recognised, never repeated."""
     from bot.following import follow
     from core.conductor import Answer
 
-    async with opened_station() as station:
-        settled = Answer(happened=answer == "happened") if answer else None
-        ship = await station.conductor.resume(actor(), name, settled)
-        return await follow(station, ship.release, ship.id)
+    settled = Answer(happened=answer == "happened") if answer else None
+    run = await station.conductor.resume(actor(), name, settled)
+    return await follow(station, run.release, run.id)
 
 
-@release.command("cancel")
-@click.argument("name", required=False)
-@runs
-async def release_cancel(name: str | None) -> None:
-    """Stop a ship before its point of no return."""
-    async with opened_station() as station:
-        ship = await station.conductor.cancel(actor(), name)
-        say([f"the ship of {ship.release} is cancelled; nothing was published or deployed"])
+@_verb("cancel", _name)
+async def release_cancel(station: Station, name: str | None) -> None:
+    """Stop a prepare, or a ship before its point of no return."""
+    run = await station.conductor.cancel(actor(), name)
+    say([f"the {run.kind} of {run.release} is cancelled; nothing was published, and production is as it was"])
 
 
-@release.command("abandon")
-@click.argument("name", required=False)
-@runs
-async def release_abandon(name: str | None) -> None:
+@_verb("abandon", _name)
+async def release_abandon(station: Station, name: str | None) -> None:
     """Give the train up: its tasks return to reviewed, the slot is free."""
-    async with opened_station() as station:
-        closed = await station.conductor.abandon(actor(), name)
-        say([f"{closed.slug} is abandoned; {len(closed.members)} task(s) are reviewed again"])
+    closed = await station.conductor.abandon(actor(), name)
+    say([f"{closed.slug} is abandoned; {len(closed.members)} task(s) are reviewed again"])
 
 
-@release.command("notes")
-@click.argument("name", required=False)
-@json_option
-@runs
-async def release_notes(name: str | None, as_json: bool) -> None:
+@_verb("notes", _name, json_option)
+async def release_notes(station: Station, name: str | None, as_json: bool) -> None:
     """Show the notes of a shipped train."""
-    from bot.console import notes
+    from bot.release_console import notes
     from core.notes import decoded
 
-    async with opened_station() as station:
-        found = decoded((await station.conductor.notes(name)).notes)
-        show(found, notes, as_json)
+    found = decoded((await station.conductor.notes(name)).notes)
+    show(found, notes, as_json)
 
 
-async def _show_plan(name: str | None, as_json: bool) -> int:
-    from bot.console import proposal
+async def _show_plan(station: Station, name: str | None, as_json: bool) -> int:
+    from bot.release_console import proposal
 
-    async with opened_station() as station:
-        found = await station.conductor.plan(name)
-        if as_json:
-            say_json({"digest": found.digest, **plain(found)})
-        else:
-            say(proposal(found))
-        return 2 if found.problems else 0
+    found = await station.conductor.plan(name)
+    if as_json:
+        say_json({"digest": found.digest, **plain(found)})
+    else:
+        say(proposal(found))
+    return 2 if found.problems else 0
 
 
 def _confirmed(found: Proposal) -> str:

@@ -1,4 +1,4 @@
-"""The bot's process: the Discord face and the dispatcher side by side until somebody stops it."""
+"""The bot's process: the Discord face, the HTTP API and the dispatcher side by side until somebody stops it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import signal
 from contextlib import suppress
 
+from bot.api.server import Api
 from bot.bootstrap import Station
 from bot.client import DiscordSettings
 from bot.discord_faces import StationBot
@@ -15,24 +16,30 @@ from core.permissions import Role
 _CHECK_SECONDS = 30
 
 
-async def serve(station: Station) -> None:
+async def serve(station: Station, *, with_discord: bool = True) -> None:
     """Until SIGTERM or SIGINT: then the thread gets its last words; a ship that runs is taken over at the next start.
 
-    Refused when there is no token, or Discord does not know it.
+    Refused when there is no token, or Discord does not know it; without Discord, when there is no API either.
     """
+    if not with_discord and not station.settings.bot.api:
+        raise Refused("there is nothing to serve", "config/bot.yml has no `api`", "api: {port: 8484}")
     loop, serving = asyncio.get_running_loop(), asyncio.current_task()
     assert serving
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, serving.cancel)
     with suppress(asyncio.CancelledError):
-        await run_beside(station, discord_bot(station))
+        await run_beside(station, discord_bot(station) if with_discord else None)
 
 
-async def run_beside(station: Station, bot: StationBot) -> None:
-    """The Discord face and the dispatcher, until cancelled or refused."""
+async def run_beside(station: Station, bot: StationBot | None) -> None:
+    """The Discord face, the API where the configuration wants it, and the dispatcher, until cancelled or refused."""
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(bot.run(), name="discord")
+            if bot:
+                group.create_task(bot.run(), name="discord")
+            if at := station.settings.bot.api:
+                api = Api(station.ports.records, station.ports.clock, station.on)
+                group.create_task(api.run(at.host, at.port), name="api")
             group.create_task(station.dispatcher.run_forever(), name="dispatcher")
     except ExceptionGroup as broken:
         raise broken.exceptions[0] from broken
@@ -76,4 +83,6 @@ def discord_bot(station: Station) -> StationBot:
         agent_role_id=said.role_ids[Role.AGENT],
         reviewer_role_id=said.role_ids[Role.REVIEWER],
     )
-    return StationBot(settings, station.conductor, station.board, station.ports.records, station.deliveries)
+    return StationBot(
+        settings, station.conductor, station.board, station.ports.records, station.deliveries, station.doorkeeper
+    )

@@ -12,29 +12,30 @@ from pathlib import Path
 
 import msgspec
 
-from bot import plan_screens, screens
+from bot import plan_screens, run_screens
 from bot.message import CONTENT_LIMIT, Message, card
 from bot.words_for_discord import is_mention, person
 from core.events import Event, EventKind
-from core.journal import SealRecord, SealStatus, Ship, ShipState
+from core.journal import Run, RunKind, RunState, SealRecord, SealStatus
 from core.notes import decoded as notes_of
 from core.records import Transaction
-from core.train.plan import decoded
+from core.train.plan import legible
+from core.train.prepare_plan import not_on_qa
 from core.train.progress import Progress, progress
 
 ROOT, BOARD = "root", "board"
+_TAIL_LINES = 8
 _BACK = 5000  # events of one attempt, at most; ids are shared by all releases
-_OF_SHIPS = frozenset(EventKind) - {
+_OF_RUNS = frozenset(EventKind) - {
     EventKind.RELEASE_OPENED,
     EventKind.TASK_ATTACHED,
-    EventKind.TASK_EJECTED,
     EventKind.RELEASE_FROZEN,
     EventKind.RELEASE_ABANDONED,
 }
 
 
 class Telling(msgspec.Struct, frozen=True):
-    """One message to send, and the events that it tells of. `channel` blank: the thread of the ship."""
+    """One message to send, and the events that it tells of. `channel` blank: the thread of the run."""
 
     kind: str
     release: str
@@ -57,7 +58,7 @@ class Teller:
     async def tell(self, events: Sequence[Event]) -> list[Telling]:
         """Every message that follows from `events`, in order."""
         for event in events:
-            if event.kind in _OF_SHIPS:
+            if event.release and event.kind in _OF_RUNS:
                 await self._hear(event)
         self._close()
         return self._told
@@ -65,23 +66,25 @@ class Teller:
     async def _hear(self, event: Event) -> None:
         if self._lines and self._lines[-1][0].release != event.release:
             self._close()
-        if event.kind is EventKind.SHIP_CONFIRMED or event.release not in self._rooted:
+        if event.kind is EventKind.TASK_EJECTED:
+            return await self._eject(event)
+        if event.kind is EventKind.RUN_CONFIRMED or event.release not in self._rooted:
             await self._begin(event)
         if event.step.startswith("seal:") and event.kind in (EventKind.STEP_DONE, EventKind.STEP_ADOPTED):
             await self._seal(event)
-        elif event.kind is EventKind.SHIP_STOPPED:
+        elif event.kind is EventKind.RUN_STOPPED:
             await self._stop(event)
-        elif line := screens.finished_step(event):
+        elif line := run_screens.finished_step(event):
             self._line(event, line)
-        if event.kind is EventKind.SHIP_FINISHED:
-            await self._notes(event)
+        if event.kind is EventKind.RUN_FINISHED:
+            await self._end(event)
 
     async def _begin(self, event: Event) -> None:
-        ship, seen = await standing(self._tx, event.release)
-        head = screens.root(seen, person(ship.mention, ship.confirmed_by))
-        root = card(*head.blocks, plan_screens.titles(decoded(ship.plan)), colour=head.colour)
+        run, seen = await newest_run(self._tx, event.release)
+        head = run_screens.root(seen, person(run.mention, run.confirmed_by))
+        root = card(*head.blocks, plan_screens.titles(legible(run.plan)), colour=head.colour)
         self._say(event, ROOT, root)
-        self._say(event, BOARD, screens.board(seen, (), event.at, ship.digest))
+        self._say(event, BOARD, run_screens.board(seen, (), event.at, run.digest))
         self._rooted.add(event.release)
 
     def _line(self, event: Event, line: str) -> None:
@@ -93,40 +96,53 @@ class Teller:
         app = event.step.partition(":")[2]
         seal = next((one for one in reversed(await self._tx.seals(event.release)) if one.app == app), None)
         if seal is None:
-            self._line(event, screens.finished_step(event))
+            self._line(event, run_screens.finished_step(event))
         elif seal.status is SealStatus.RED:
-            ship, _ = await standing(self._tx, event.release)
-            self._say(event, "red seal", screens.red_seal(seal, self._calls(ship)))
+            run, _ = await newest_run(self._tx, event.release)
+            self._say(event, "red seal", run_screens.red_seal(seal, self._calls(run)))
         else:
             if self._lines or len(self._greens) >= 20:
                 self._close()
             self._greens.append((event, seal))
 
     async def _stop(self, event: Event) -> None:
-        ship, seen = await standing(self._tx, event.release)
+        run, seen = await newest_run(self._tx, event.release)
         attempt = event.facts.get("attempt")
         recent = await self._tx.events(after=max(0, event.id - _BACK), release=event.release, limit=_BACK)
         mine = [one for one in recent if one.id < event.id and one.facts.get("attempt") == attempt]
         failed = [one for one in mine if one.kind in (EventKind.STEP_FAILED, EventKind.STEP_UNKNOWN)]
         asked = [one for one in failed if one.kind is EventKind.STEP_UNKNOWN]
-        if seen.attempt != attempt or seen.state not in (ShipState.STOPPED, ShipState.ASKING):
-            self._say(event, "stopped", screens.settled_stop(event, failed))
-        elif seen.state is ShipState.ASKING:
-            self._say(event, "question", screens.question(seen, asked, self._calls(ship)))
+        if seen.attempt != attempt or seen.state not in (RunState.STOPPED, RunState.ASKING):
+            self._say(event, "stopped", run_screens.settled_stop(event, failed))
+        elif seen.state is RunState.ASKING:
+            self._say(event, "question", run_screens.question(seen, asked, self._calls(run)))
         else:
             tails = {one.step: await asyncio.to_thread(tail, str(one.facts.get("log", ""))) for one in failed[:3]}
-            self._say(event, "failure", screens.failure(seen, failed, tails, self._calls(ship)))
+            self._say(event, "failure", run_screens.failure(seen, failed, tails, self._calls(run)))
 
-    async def _notes(self, event: Event) -> None:
+    async def _eject(self, event: Event) -> None:
+        """Whoever built it must act: told once, in the channel; what an operator did themselves is no news."""
+        if why := str(event.facts.get("why", "")):
+            slug = str(event.facts["task"])
+            task = await self._tx.task(slug)
+            message = run_screens.ejected(slug, task.builder if task else "", why, event.release)
+            self._say(event, "ejected", message, self._channel)
+
+    async def _end(self, event: Event) -> None:
+        run, seen = await newest_run(self._tx, event.release)
+        if event.facts.get("kind") == RunKind.PREPARE:
+            if seen.kind is RunKind.PREPARE:
+                self._say(event, "prepared", run_screens.prepared(seen, not_on_qa(legible(run.plan))))
+            return
         release = await self._tx.release(event.release)
         if release and release.notes:
-            told = screens.notes(notes_of(release.notes))
+            told = run_screens.notes(notes_of(release.notes))
             for channel in ("", self._channel):
                 for message in told:
                     self._say(event, "notes", message, channel)
 
-    def _calls(self, ship: Ship) -> list[str]:
-        return [one for one in (ship.mention, self._operators) if is_mention(one)]
+    def _calls(self, run: Run) -> list[str]:
+        return [one for one in (run.mention, self._operators) if is_mention(one)]
 
     def _say(self, event: Event, kind: str, message: Message, channel: str = "") -> None:
         self._close()
@@ -136,7 +152,7 @@ class Teller:
         """Say what has gathered."""
         for kind, gathered, message in (
             ("steps", self._lines, Message(content="\n".join(text for _, text in self._lines))),
-            ("seals", self._greens, screens.seals([seal for _, seal in self._greens])),
+            ("seals", self._greens, run_screens.seals([seal for _, seal in self._greens])),
         ):
             if gathered:
                 first, last = gathered[0][0], gathered[-1][0]
@@ -144,19 +160,19 @@ class Teller:
         self._lines, self._greens = [], []
 
 
-async def standing(tx: Transaction, release: str) -> tuple[Ship, Progress]:
-    """The newest ship of a release that has one, and how far it is."""
-    ship = await tx.latest_ship(release)
-    assert ship, f"{release} was never shipped"
-    return ship, progress(ship, decoded(ship.plan), await tx.entries(release))
+async def newest_run(tx: Transaction, release: str) -> tuple[Run, Progress]:
+    """The newest run of a release that has one, and how far it is."""
+    run = await tx.latest_run(release)
+    assert run, f"{release} never ran"
+    return run, progress(run, legible(run.plan), await tx.entries(release))
 
 
-def tail(path: str, lines: int = 8) -> list[str]:
+def tail(path: str) -> list[str]:
     """The last lines of a log, empty when it is not on this machine; blocks for a moment."""
     try:
         with Path(path).open("rb") as file:
-            file.seek(max(0, Path(path).stat().st_size - 200 * lines))
+            file.seek(max(0, Path(path).stat().st_size - 200 * _TAIL_LINES))
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return []
-    return list(deque((line for line in text.splitlines() if line.strip()), maxlen=lines))
+    return list(deque((line for line in text.splitlines() if line.strip()), maxlen=_TAIL_LINES))

@@ -14,6 +14,8 @@ _SPECIAL = frozenset("\\*_~|`[]()<>#")
 _UNSEEN = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})  # control, surrogate, private, unassigned, line separators
 _TURNING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _FENCE = "```"
+_PIECE = 600
+_MOST_LINES = 8
 _MENTION = re.compile(r"<@&?\d+>")
 
 
@@ -30,15 +32,21 @@ def plain(text: str, limit: int = 200) -> str:
     return "".join(found) or "—"
 
 
+def pieces(text: str) -> list[str]:
+    """All of `text`, harmless, line by line; long lines go on in another piece. Blank lines are left out."""
+    lines = (line[at : at + _PIECE] for line in text.splitlines() for at in range(0, len(line), _PIECE))
+    return [plain(line, 2 * _PIECE + 2) for line in lines if _one_line(line, _PIECE)]
+
+
 def code(text: str, limit: int = 200) -> str:
     """`text` as inline code, where Discord reads no markdown; the accents that would end it are replaced."""
     return f"`{_cut(_one_line(text, limit).replace('`', 'ˋ'), limit - 2) or ' '}`"
 
 
-def fence(lines: Sequence[str], *, most_lines: int = 8, limit: int = 1100) -> str:
+def fence(lines: Sequence[str], *, limit: int = 1100) -> str:
     """The end of a log as a block: the last lines, long ones cut, and how many are not shown; blank for no lines."""
     room, kept = limit - 40, list[str]()
-    for line in reversed(lines[-most_lines:]):
+    for line in reversed(lines[-_MOST_LINES:]):
         shown = _cut("".join(char for char in line if _is_seen(char) or char == "\t"), 160).replace("`", "ˋ")
         room -= len(shown) + 1
         if room < 0:

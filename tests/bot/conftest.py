@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,18 @@ import pytest
 from adapters.database.deliveries import DatabaseDeliveries
 from adapters.database.records import Database
 from bot.client import DiscordSettings, Patience
-from bot.demo.discord import Limits, LoopbackDiscord, Window, redirect_client
+from bot.demo.discord import Limits, LoopbackDiscord, Outcome, Window, redirect_client
 from bot.demo.discord.messages import plain_text
 from bot.discord_faces import StationBot
 from bot.posts import Pace
 from core.deliveries import Deliveries
+from core.doorkeeper import Doorkeeper
 from tests.world.toy import World
 from tests.world.toy_train import RELEASE, WHOLE_TRAIN, Station, lay_out
+from tests.world.waiting import until
 
 TIMEOUT = 30.0
-SWIFT = Pace(writes=4, seconds=0.1, live=0.024)
+SWIFT = Pace(writes=4, seconds=0.2, live=0.024)
 """The product's pace with a fiftieth of its times, for a Discord that is fifty times as fast."""
 LIMITS = Limits(table={kind: Window(5, 0.1) for kind in ("send", "edit", "webhook")} | {"sync": Window(2, 60.0)})
 IMPATIENT = Patience(first_pause=0.02, longest_pause=0.1)
@@ -46,8 +48,8 @@ class Yard:
 
     def __init__(self, loopback: LoopbackDiscord, world: World, station: Station, database: Database) -> None:
         self.loopback, self.world, self.station, self.database = loopback, world, station, database
-        self.olive, self.otto, self.ada, self.sam = (
-            loopback.person(key) for key in ("operator", "second", "agent", "stranger")
+        self.olive, self.otto, self.ada, self.sam, self.rex, self.tess = (
+            loopback.person(key) for key in ("operator", "second", "agent", "stranger", "reviewer", "light")
         )
 
     @asynccontextmanager
@@ -61,6 +63,7 @@ class Yard:
             self.station.board,
             self.station.ports.records,
             deliveries or DatabaseDeliveries(self.database),
+            Doorkeeper(self.station.ports, lambda: "a-secret-for-once"),
             pace=pace,
             patience=IMPATIENT,
         )
@@ -88,19 +91,28 @@ class Yard:
             happened = len(await tx.events(limit=9999))
         shown = self.message(message["id"])
         await self._click(message, label, by)
-        async with asyncio.timeout(TIMEOUT):
-            while self.message(message["id"]) == shown:
-                async with self.database.reading() as tx:
-                    if len(await tx.events(limit=9999)) > happened:
-                        break
-                await asyncio.sleep(0.01)
+
+        async def came_of_it() -> bool:
+            async with self.database.reading() as tx:
+                return self.message(message["id"]) != shown or len(await tx.events(limit=9999)) > happened
+
+        await until(came_of_it)
 
     async def refused(self, message: dict[str, Any], label: str, by: str = "operator") -> str:
         """Press a button; what only its person is told."""
+        return text_of(await self.told(by, self.loopback.person(by).click(message["id"], buttons(message)[label])))
+
+    async def told(self, by: str, doing: Awaitable[Outcome]) -> dict[str, Any]:
+        """The new message that only its person sees after doing something that is acknowledged first."""
         known = {each["id"] for each in self.private(by)}
-        await self._click(message, label, by)
-        await self.until(lambda: any(each["id"] not in known for each in self.private(by)))
-        return "\n".join(plain_text(each) for each in self.private(by) if each["id"] not in known)
+        outcome = await doing
+        assert outcome["outcome"] == "deferred", outcome
+
+        def news() -> list[dict[str, Any]]:
+            return [each for each in self.private(by) if each["id"] not in known and text_of(each)]
+
+        await self.until(lambda: bool(news()))
+        return news()[0]
 
     async def _click(self, message: dict[str, Any], label: str, by: str) -> None:
         outcome = await self.loopback.person(by).click(message["id"], buttons(message)[label])
@@ -147,21 +159,19 @@ class Yard:
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait until it is so."""
-        async with asyncio.timeout(TIMEOUT):
-            while not is_so():
-                await asyncio.sleep(0.01)
+        await until(is_so, TIMEOUT)
 
     async def settled(self) -> None:
         """Wait until everything that happened was told."""
         deliveries = DatabaseDeliveries(self.database)
-        async with asyncio.timeout(TIMEOUT):
-            while True:
-                cursor = await deliveries.cursor()
-                async with self.database.reading() as tx:
-                    left = await tx.events(after=cursor or 0, limit=1)
-                if cursor is not None and not left and not await deliveries.pending():
-                    return
-                await asyncio.sleep(0.01)
+
+        async def is_told() -> bool:
+            cursor = await deliveries.cursor()
+            async with self.database.reading() as tx:
+                left = await tx.events(after=cursor or 0, limit=1)
+            return cursor is not None and not left and not await deliveries.pending()
+
+        await until(is_told)
 
 
 def text_of(message: dict[str, Any]) -> str:
@@ -180,6 +190,33 @@ def buttons(message: dict[str, Any]) -> dict[str, str]:
         if each["type"] == 2:
             found[each["label"]] = each["custom_id"]
     return found
+
+
+def said(outcome: Outcome) -> str:
+    """What an immediate answer says."""
+    assert outcome["outcome"] == "message" and outcome["message"], outcome
+    return text_of(outcome["message"])
+
+
+def is_private(outcome: Outcome) -> bool:
+    """Did only the asker see it?"""
+    return bool(outcome["message"] and outcome["message"]["flags"] & 64)
+
+
+async def done(yard: Yard, outcome: Outcome) -> str:
+    """What everybody reads in the end of what was acknowledged first."""
+    assert outcome["outcome"] == "deferred" and outcome["message"], outcome
+    number = outcome["message"]["id"]
+    await yard.until(lambda: bool(text_of(yard.message(number))))
+    return text_of(yard.message(number))
+
+
+async def refused(yard: Yard, by: str, path: list[str], options: dict[str, Any] | None = None) -> str:
+    """What only the asker reads of a command that was not done; nothing of it stays in the channel."""
+    before = len(yard.channel())
+    told = await yard.told(by, yard.loopback.person(by).command(path, options))
+    assert len(yard.channel()) == before
+    return text_of(told)
 
 
 @asynccontextmanager
@@ -206,4 +243,4 @@ async def yard(tmp_path: Path, database: Database) -> AsyncIterator[Yard]:
         yield opened
 
 
-__all__ = ["RELEASE", "Yard", "buttons", "open_yard", "settings_of", "text_of"]
+__all__ = ["RELEASE", "Yard", "buttons", "done", "is_private", "open_yard", "refused", "said", "settings_of", "text_of"]

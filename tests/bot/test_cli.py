@@ -123,8 +123,8 @@ def busy_desk(desk: Desk, one_train: Path) -> Desk:
         (("release", "add", "gold-seat"), "did you mean gold-seats?"),
         (("release", "eject", "gold-seats"), "gold-seats does not ride r1"),
         (("release", "freeze"), "r1 has no members"),
-        (("release", "resume"), "r1 has no ship to resume"),
-        (("release", "cancel"), "r1 is not shipping"),
+        (("release", "resume"), "r1 has nothing to resume"),
+        (("release", "cancel"), "r1 has nothing to cancel"),
         (("release", "notes"), "there are no notes yet"),
         (("release", "notes", "r1"), "r1 has no notes"),
         (("task", "show", "gold-seets"), "did you mean gold-seats?"),
@@ -132,6 +132,22 @@ def busy_desk(desk: Desk, one_train: Path) -> Desk:
         (("task", "move", "gold-seats", "shipped"), "legal from here: building"),
         (("task", "move", "gold-seats", "blocked"), "legal from here: building"),
         (("task", "list", "--stage", "revewed"), "did you mean reviewed?"),
+        (("task", "list", "--after", "gold-seets"), "did you mean gold-seats?"),
+        (("task", "handoff", "gold-seats", "--changed", "x"), "gold-seats"),
+        (("task", "unblock", "gold-seats"), "gold-seats is not blocked"),
+        (("task", "block", "gold-seats", "no gold"), "legal from here: building"),
+        (("task", "comment", "gold-seats", " "), "there is nothing to say"),
+        (("task", "resolve", "gold-seats", "7"), "gold-seats has no entry #7"),
+        (("task", "review", "gold-seats", "hevy", "approve"), "did you mean heavy?"),
+        (("task", "review", "gold-seats", "heavy", "aprove"), "did you mean approve?"),
+        (("task", "review", "gold-seats", "heavy", "approve"), "gold-seats is not up for review"),
+        (("task", "review", "gold-seats", "heavy", "approve", "--finding", "blokker: x"), "did you mean blocker?"),
+        (("task", "size", "gold-seats", "dve", "M"), "did you mean Dev?"),
+        (("task", "size", "gold-seats", "Dev", "XXL"), "did you mean XL?"),
+        (("task", "actual", "gold-seats", "M"), "gold-seats has no actual size yet"),
+        (("task", "depend", "gold-seats", "gold-seats"), "gold-seats"),
+        (("task", "archive", "gold-seats"), "legal from here: building"),
+        (("task", "edit", "gold-seats", "--shape", "uii", "--repo", "tresury"), "did you mean treasury?"),
         (("prod-smoke", "treasurry"), "did you mean treasury?"),
     ],
     ids=joined,
@@ -312,3 +328,10 @@ def test_what_is_found_comes_as_json_where_programs_ask(busy_desk: Desk):
     found: Mapping[str, object] = json.loads(busy_desk.done("task", "show", "gold-seats", "--json"))["task"]
     assert (found["slug"], found["stage"]) == ("gold-seats", "designed")
     assert json.loads(busy_desk.done("release", "status", "--json"))["release"]["state"] == "assembling"
+    assert json.loads(busy_desk.done("release", "status", "--json"))["standing"]["release"] == "r1"
+
+
+def test_a_train_is_not_worked_here_by_somebody_whose_board_is_elsewhere(busy_desk: Desk) -> None:
+    """Their tasks go through the API; a release command would quietly work on another record."""
+    busy_desk.env["STATIONMASTER_URL"] = "https://station.example.com"
+    assert "does not go through the API" in busy_desk.refused("release", "abandon")

@@ -3,61 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from adapters.database.records import Database
-from bot.demo.discord import Outcome
-from tests.bot.conftest import TIMEOUT, Yard, open_yard, text_of
-from tests.world.toy_train import RELEASE
-
-
-def said(outcome: Outcome) -> str:
-    """What an immediate answer says."""
-    assert outcome["outcome"] == "message" and outcome["message"], outcome
-    return text_of(outcome["message"])
-
-
-def is_private(outcome: Outcome) -> bool:
-    """Did only the asker see it?"""
-    return bool(outcome["message"] and outcome["message"]["flags"] & 64)
-
-
-async def done(yard: Yard, outcome: Outcome) -> str:
-    """What everybody reads in the end of a command that was acknowledged first."""
-    assert outcome["outcome"] == "deferred" and outcome["message"]
-    number = outcome["message"]["id"]
-    await yard.until(lambda: bool(text_of(yard.message(number))))
-    return text_of(yard.message(number))
-
-
-async def refused(yard: Yard, by: str, path: list[str], options: dict[str, Any] | None = None) -> str:
-    """What only the asker reads of a command that was not done; nothing of it stays in the channel."""
-    before, known = len(yard.channel()), {each["id"] for each in yard.private(by)}
-    outcome = await yard.loopback.person(by).command(path, options)
-    assert outcome["outcome"] == "deferred"
-    await yard.until(lambda: any(each["id"] not in known for each in yard.private(by)))
-    assert len(yard.channel()) == before
-    return "\n".join(text_of(each) for each in yard.private(by) if each["id"] not in known)
-
-
-async def test_a_task_goes_from_idea_to_the_train_by_commands(yard: Yard) -> None:
-    new: dict[str, Any] = {"title": "Round *up* @everyone", "shape": "toy", "repositories": "money docs=fix/docs"}
-    slug, rex = {"task": "round-up-everyone"}, yard.loopback.person("reviewer")
-    async with yard.bot():
-        assert "only the agent role may create tasks" in await refused(yard, "operator", ["task", "new"], new)
-        made = await done(yard, await yard.ada.command(["task", "new"], new))
-        assert "round-up-everyone is designed" in made and "@everyone" not in made
-        for who, stage in ((yard.ada, "building"), (yard.ada, "submitted"), (rex, "reviewed")):
-            moved = await who.command(["task", "move"], slug | {"stage": stage})
-            assert f"is {stage}" in await done(yard, moved)
-        assert "reviewed" in await refused(yard, "agent", ["task", "move"], slug | {"stage": "shipped"})
-        page = await yard.sam.command(["task", "show"], slug)
-        assert is_private(page) and "docs: `fix/docs`" in said(page) and "→ next: assembled" in said(page)
-        listed = await yard.sam.command(["task", "list"], {"stage": "reviewed"})
-        assert is_private(listed) and "1 task(s)" in said(listed)
-        assert "rides r1" in await done(yard, await yard.olive.command(["release", "add"], slug))
-        assert "no longer rides r1" in await done(yard, await yard.olive.command(["release", "eject"], slug))
+from tests.bot.conftest import TIMEOUT, Yard, done, is_private, open_yard, refused, said, text_of
+from tests.world.toy_train import ADA, RELEASE, draft
 
 
 async def test_a_train_is_frozen_planned_looked_at_and_abandoned_by_commands(yard: Yard) -> None:
@@ -75,11 +29,38 @@ async def test_a_train_is_frozen_planned_looked_at_and_abandoned_by_commands(yar
         assert "hub** — hub, toy" in said(await yard.sam.command(["repos"]))
         nothing = await yard.sam.command(["release", "notes"])
         assert "there are no notes yet" in said(nothing) and is_private(nothing)
-        assert "is not shipping" in await refused(yard, "operator", ["release", "cancel"])
-        assert "no ship to resume" in await refused(yard, "operator", ["release", "resume"], {"answer": "again"})
+        assert "has nothing to cancel" in await refused(yard, "operator", ["release", "cancel"])
+        assert "nothing to resume" in await refused(yard, "operator", ["release", "resume"], {"answer": "again"})
         assert "is abandoned; 3 task(s)" in await olive("abandon")
         assert "next-one is open with 2 task(s)" in await olive("open", name="next-one", tasks="pay seats")
         assert "next-one is frozen" in await olive("freeze")
+
+
+async def test_the_table_of_the_train_follows_its_status(yard: Yard) -> None:
+    async with yard.bot():
+        yard.world.silent = {"git docs"}
+        assert "assembled" in said(await yard.olive.command(["release", "status"]))
+
+        def table() -> str:
+            return next((text for each in yard.private("operator") if "Where r1 is" in (text := text_of(each))), "")
+
+        await yard.until(lambda: bool(table()))
+        assert "merged · on QA · frozen · live" in table()
+        assert "❔❔❔❔ docs" in table()
+        assert "git docs does not answer" in table()
+
+
+async def test_every_field_of_every_command_says_what_belongs_into_it(yard: Yard) -> None:
+    def described(node: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
+        for one in node.get("options", ()):
+            yield f"{path} {one['name']}", one["description"]
+            yield from described(one, f"{path} {one['name']}")
+
+    async with yard.bot():
+        told = dict(found for one in yard.olive.state()["commands"] for found in described(one, one["name"]))
+        assert told["task start task"] == told["release add task"] == "its slug; words of its title find it"
+        assert told["task list release"] == "only what rides this train"
+        assert [path for path, words in told.items() if len(words) < 4] == []
 
 
 async def test_a_stale_command_that_discord_replays_changes_nothing(database: Database, tmp_path: Path) -> None:
@@ -117,18 +98,25 @@ async def test_what_people_type_is_completed(yard: Yard) -> None:
         assert await offered(["release", "status"], {"release": ""}, "release") == [RELEASE]
         assert await offered(["release", "add"], {"task": ""}, "task") == []
         assert len(await offered(["release", "eject"], {"task": ""}, "task")) == 3
-        draft = {"title": "x", "shape": "", "repositories": "hub d"}
-        assert await offered(["task", "new"], draft, "repositories") == ["hub docs"]
-        assert await offered(["task", "new"], draft, "shape") == ["toy"]
-        assert await offered(["task", "move"], {"task": "pay", "stage": ""}, "stage") == ["reviewed", "shipped"]
+        draft_of = {"title": "x", "shape": "", "repositories": "hub d"}
+        assert await offered(["task", "new"], draft_of, "repositories") == ["hub docs"]
+        assert await offered(["task", "new"], draft_of, "shape") == ["toy"]
+        await yard.station.board.new(ADA, draft("built", "money"))
+        await yard.station.board.start(ADA, "built")
+        assert await offered(["task", "move"], {"task": "built", "stage": ""}, "stage") == ["blocked"]
+        assert await offered(["task", "move"], {"task": "pay", "stage": ""}, "stage") == []
+        assert await offered(["task", "handoff"], {"task": ""}, "task") == ["built"]
+        assert await offered(["task", "new"], draft_of | {"depends_on": "pay bu"}, "depends_on") == ["pay built"]
 
 
-async def test_a_breakdown_is_an_id_for_the_person_and_a_line_in_the_log(yard: Yard, caplog: Any) -> None:
-    yard.world.failing["registry"] = RuntimeError("nobody foresaw this")
+async def test_a_breakdown_is_an_id_for_the_person_and_a_line_in_the_log(
+    yard: Yard, tmp_path: Path, caplog: Any
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "stationmaster.db")) as record:
+        record.execute("UPDATE tasks SET stage = 'nobody foresaw this'")
+        record.commit()
     async with yard.bot():
-        await yard.olive.command(["release", "plan"])
-        await yard.until(lambda: any("Something broke" in text_of(each) for each in yard.private("operator")))
-    (told,) = [text_of(each) for each in yard.private("operator")]
+        told = said(await yard.olive.command(["task", "show"], {"task": "pay"}))
+    assert "Something broke" in told and "nobody foresaw this" not in told
     number = told.split("(")[1].split(")")[0]
     assert number.startswith("E-") and any(number in record.getMessage() for record in caplog.records)
-    assert "nobody foresaw this" not in told

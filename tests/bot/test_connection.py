@@ -9,15 +9,22 @@ import pytest
 from bot.client import NEEDED, Connection, Patience, StationClient
 from core.errors import Refused
 from tests.bot.conftest import IMPATIENT, TIMEOUT, Yard, settings_of
+from tests.world.waiting import until
+
+
+class Idle:
+    """Nobody presses or submits anything here."""
+
+    async def press(self, *_: object, **__: object) -> None:
+        raise AssertionError
+
+    async def submit(self, *_: object, **__: object) -> None:
+        raise AssertionError
 
 
 def client_of(yard: Yard, **settings: object) -> StationClient:
     """A client that has no commands and hears no buttons."""
-
-    async def on_press(*_: object) -> None:
-        raise AssertionError("nobody presses anything here")
-
-    return StationClient(settings_of(yard.loopback, **settings), yard.database, [], on_press)
+    return StationClient(settings_of(yard.loopback, **settings), yard.database, [], Idle())
 
 
 async def test_a_wrong_token_is_refused_at_once_and_never_shown(yard: Yard) -> None:
@@ -33,16 +40,18 @@ async def test_a_wrong_token_is_refused_at_once_and_never_shown(yard: Yard) -> N
 @pytest.mark.parametrize(("rest", "gateway"), [(True, False), (False, True), (True, True)])
 async def test_a_discord_that_is_down_at_the_start_is_waited_for(yard: Yard, rest: bool, gateway: bool) -> None:
     await yard.loopback.outage(rest=rest, gateway=gateway)
-    connection = Connection(yard.loopback.token, lambda: client_of(yard), IMPATIENT)
+    lives: list[StationClient] = []
+
+    def make() -> StationClient:
+        lives.append(client_of(yard))
+        return lives[-1]
+
+    connection = Connection(yard.loopback.token, make, IMPATIENT)
     async with asyncio.timeout(TIMEOUT), asyncio.TaskGroup() as group:
         running = group.create_task(connection.run())
-        await asyncio.sleep(0.5)  # a few lives end meanwhile
+        await until(lambda: len(lives) > 2)
         await yard.loopback.outage(rest=False, gateway=False)
-        while True:
-            client = await connection.client()
-            if client.checked.is_set():
-                break
-            await asyncio.sleep(0.01)
+        await until(lambda: lives[-1].checked.is_set())
         running.cancel()
     await connection.close()
 
@@ -60,8 +69,7 @@ async def test_a_gateway_that_stays_away_while_rest_answers_is_tried_anew(yard: 
         running = group.create_task(connection.run())
         await (await connection.client()).wait_until_ready()
         await yard.loopback.outage(gateway=True)
-        while len(lives) < 2:
-            await asyncio.sleep(0.01)
+        await until(lambda: len(lives) > 1)
         running.cancel()
     await connection.close()
 
@@ -89,8 +97,7 @@ async def test_a_wrong_server_is_said_so_with_those_it_is_in(yard: Yard) -> None
         connection = Connection(yard.loopback.token, lambda: client_of(yard, guild_id=7), IMPATIENT)
         running = group.create_task(connection.run())
         client = await connection.client()
-        while not client.problems:
-            await asyncio.sleep(0.01)
+        await until(lambda: client.problems)
         running.cancel()
     await connection.close()
     assert client.problems[0].what == "the bot is not in the server 7"
@@ -108,9 +115,9 @@ async def test_commands_are_offered_once_and_again_only_when_they_changed_or_are
     for _ in range(2):
         async with yard.bot():
             offered = sorted(each["name"] for each in yard.olive.commands())
-            assert offered == ["deployments", "release", "repos", "task"]
+            assert offered == ["deployments", "release", "repos", "task", "token"]
     assert syncs == 1
     yard.loopback.guild.put("commands", str(yard.loopback.guild_id), [])
     async with yard.bot():
-        assert len(yard.olive.commands()) == 4
+        assert len(yard.olive.commands()) == 5
     assert syncs == 2

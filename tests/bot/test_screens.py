@@ -14,26 +14,31 @@ from discord.http import handle_message_parameters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot import answers, plan_screens, screens
+from bot import answer_screens, plan_screens, release_console, run_screens, task_console, task_screens
 from bot.demo.discord.openapi import load_openapi
 from bot.demo.discord.protocol import ApiError, Upload
-from bot.demo.discord.rules import check_message
-from bot.layout import sending
-from bot.message import Message
+from bot.demo.discord.rules import check_message, check_modal
+from bot.layout import modal, sending
+from bot.message import CUSTOM_ID, Act, Button, Form, Message, filled
 from bot.words_for_discord import code, fence, plain
 from core.board import TaskList, TaskPage
 from core.conductor import Status
+from core.conversation import Remark, RemarkKind
 from core.deployments import Deployment
 from core.errors import Reason
 from core.events import Event, EventKind
-from core.journal import LeaseHolder, PageCheck, SealRecord, SealStatus, ShipState
+from core.handoffs import Check
+from core.journal import LeaseHolder, PageCheck, RunState, SealRecord, SealStatus
 from core.notes import AppNote, PackageNote, ReleaseNotes, TaskNote
 from core.registry import App, Package, Registry, Sha, Target
 from core.releases import Artefact, Frozen, Release, ReleaseState
+from core.sizing import Bid, Bidder, Calibration, Size, Sizing
 from core.tasks import Move, Stage, Task, TaskType, Work
 from core.train.plan import Plan, ship_plan
 from core.train.progress import Progress, StepState, StepStatus
 from core.train.proposal import Outlook, Preview, Proposal
+from core.train.sightings import Mark, Row
+from core.train.standing import Standing
 
 AT = datetime(2026, 7, 1, 12, tzinfo=UTC)
 CALLS = ("<@1100000000000000200>", "<@&1100000000000000100>")
@@ -116,8 +121,31 @@ def task(text: str) -> Task:
         agent_context=text,
         post_deploy_cmd=text,
         depends_on=(text,),
+        worktree=text,
+        local_url=text,
+        qa_url=text,
+        production_url=text,
+        risk_tags=(text,) * 3,
+        builder=text,
         release=text,
         created_at=AT,
+    )
+
+
+def task_page(text: str, count: int) -> TaskPage:
+    """A page on which everything is said by others."""
+    move = Move(
+        task="task", origin=None, to=Stage.BUILDING, actor=text, source="cli", at=AT, reason=text, seconds=5, model=text
+    )
+    remarks = [Remark(task="task", kind=kind, author=text, body=text, at=AT) for kind in RemarkKind]
+    return TaskPage(
+        task=task(text),
+        moves=(move,) * count,
+        checks=(Check(text=text, commit=Sha(text), at=AT, by=text),) * count,
+        remarks=(*remarks, msgspec.structs.replace(remarks[0], resolved_at=AT, resolved_by=text)),
+        sizing=Sizing((Bid(task="task", bidder=Bidder.PM, size=Size.S, by=text, at=AT),), Size.L),
+        missing=(Reason(text, text, text),) * count,
+        legal=(Stage.BUILDING,),
     )
 
 
@@ -154,7 +182,7 @@ def proposal(count: int, text: str, outlook: Outlook, problems: int) -> Proposal
     return Proposal("r1", plan, previews, (Reason(text, text, text),) * problems)
 
 
-def progress(count: int, text: str, state: ShipState, step_states: Sequence[StepState]) -> Progress:
+def progress(count: int, text: str, state: RunState, step_states: Sequence[StepState]) -> Progress:
     """A ship whose steps are in `step_states`, over and over."""
     plan = big_train(count)[2]
     steps = [(phase.name, step) for phase in plan.phases for lane in phase.lanes for step in lane.steps]
@@ -164,7 +192,7 @@ def progress(count: int, text: str, state: ShipState, step_states: Sequence[Step
         attempt=2,
         confirmed_by=text,
         confirmed_at=AT,
-        ended_at=None if state is ShipState.RUNNING else AT,
+        ended_at=None if state is RunState.RUNNING else AT,
         steps=tuple(
             StepStatus(
                 id=step.id, title=step.title + text, phase=phase, state=step_states[n % len(step_states)], started_at=AT
@@ -202,21 +230,21 @@ def every_screen(count: int, text: str, states: Sequence[StepState], problems: i
     ]
     for outlook in Outlook:
         yield plan_screens.plan(proposal(count, text, outlook, problems), AT)
-    for state in ShipState:
+    for state in RunState:
         seen = progress(count, text, state, states)
-        yield screens.root(seen, plain(text))
-        yield screens.board(seen, text.splitlines() * count, AT, "0123456789")
-        yield screens.failure(seen, events[:count], {f"deploy:{text}": text.splitlines() * 20}, CALLS)
-        yield screens.question(seen, events[:count], CALLS)
+        yield run_screens.root(seen, plain(text))
+        yield run_screens.board(seen, text.splitlines() * count, AT, "0123456789")
+        yield run_screens.failure(seen, events[:count], {f"deploy:{text}": text.splitlines() * 20}, CALLS)
+        yield run_screens.question(seen, events[:count], CALLS)
         holder = LeaseHolder(text, AT)
-        yield answers.status(Status(release, (one,) * count, seen, (red,) * count, holder))
+        yield answer_screens.status(Status(release, (one,) * count, seen, (red,) * count, holder))
     for event in events:
-        if line := screens.finished_step(event):
+        if line := run_screens.finished_step(event):
             yield Message(content=line)
-    yield screens.settled_stop(events[0], events[:count])
-    yield screens.red_seal(red, CALLS)
-    yield screens.seals([msgspec.structs.replace(red, status=SealStatus.GREEN)] * count)
-    yield from screens.notes(
+    yield run_screens.settled_stop(events[0], events[:count])
+    yield run_screens.red_seal(red, CALLS)
+    yield run_screens.seals([msgspec.structs.replace(red, status=SealStatus.GREEN)] * count)
+    yield from run_screens.notes(
         ReleaseNotes(
             release=text,
             confirmed_by=text,
@@ -228,15 +256,21 @@ def every_screen(count: int, text: str, states: Sequence[StepState], problems: i
             warnings=(text,) * count,
         )
     )
-    yield answers.refusal([Reason(text, text, text)] * count)
-    yield answers.deployments([Deployment(app, text, True, text, AT, red) for app in registry.apps.values()])
-    yield answers.repositories(registry)
-    yield answers.frozen(release)
-    yield answers.task_list(TaskList((one,) * count, 999))
-    move = Move(task="task", origin=None, to=Stage.BUILDING, actor=text, source=text, at=AT, reason=text, seconds=5)
-    yield answers.task_page(TaskPage(one, (move,) * count, (text,) * count))
-    yield answers.done(plain(text), plain(text))
-    yield answers.breakdown("E-1234")
+    yield answer_screens.refusal([Reason(text, text, text)] * count)
+    yield answer_screens.deployments([Deployment(app, text, True, text, AT, red) for app in registry.apps.values()])
+    yield answer_screens.repositories(registry)
+    rows = (Row(task=text, repository=text, merged=Mark.YES, qa=Mark.NONE),) * count
+    yield answer_screens.standing(Standing(text, rows, (Reason(text, text, text),) * count))
+    yield answer_screens.frozen(release)
+    yield task_screens.task_list(TaskList((one,) * min(count, 20), 999, "after-this-one"))
+    page = task_page(text, count)
+    yield from (task_screens.task_page(page, number) for number in (1, 2, 3, 99))
+    yield task_screens.changed(one, text)
+    yield task_screens.remarked(page.remarks[-1])
+    yield task_screens.sizes("task", page.sizing)
+    yield task_screens.calibration((Calibration(Bidder.DEV, 0.5, 2),))
+    yield answer_screens.done(plain(text), plain(text))
+    yield answer_screens.breakdown("E-1234")
 
 
 @given(
@@ -250,6 +284,40 @@ def test_no_text_breaks_a_screen(text: str, count: int, states: list[StepState],
     assert_all_legal(every_screen(count, text, states, problems))
 
 
+@given(texts)
+@settings(max_examples=50, deadline=None)
+def test_no_text_breaks_a_form_or_gets_lost_in_it(text: str) -> None:
+    opener = Button("", Act.REVIEW, "a" * 48, "heavy.request-changes")
+    edit = task_screens.edit_form(msgspec.structs.replace(task(text), title="title"))
+    for form in (edit, task_screens.handoff_form(opener), task_screens.review_form(opener)):
+        again = filled(form, {field.name: text[:4000] for field in form.fields})
+        asyncio.run(assert_legal_form(again))
+    shown = {field.name: field.value for field in edit.fields}
+    assert task_screens.touched(edit.opener.mark, shown) == {}
+    assert task_screens.touched(edit.opener.mark, shown | {"test_plan": text + "!"}) == {"test_plan": text + "!"}
+
+
+async def assert_legal_form(form: Form) -> None:
+    """Discord takes it."""
+    made, body = modal(form), dict[str, Any]()
+    body |= {"type": 9, "data": made.to_dict()}
+    assert OPENAPI
+    assert list(OPENAPI.request_mistakes("POST", "/interactions/1/token/callback", {}, body)) == []
+    check_modal(made.to_dict())
+    assert CUSTOM_ID.fullmatch(made.custom_id) and len(made.custom_id) <= 100
+
+
+@given(texts)
+def test_everything_of_a_task_is_on_its_pages_whole_and_once(text: str) -> None:
+    lines = [f"{number} {'x' * 1500} {text.replace('`', '')[:40].split()}" for number in range(8)]
+    page = TaskPage(task=msgspec.structs.replace(task(""), acceptance_criteria="\n".join(lines)))
+    first = task_screens.task_page(page)
+    count = int(re.findall(r"page 1 of (\d+)", words(first))[0])
+    whole = "".join(words(task_screens.task_page(page, number)) for number in range(1, count + 1))
+    assert whole.count("x") >= 8 * 1500
+    assert "".join(task_console.told(page)).count("x" * 1500) == 8
+
+
 def test_a_train_of_forty_repositories_fits_every_screen() -> None:
     assert_all_legal(every_screen(40, "@everyone ``` " * 100, list(StepState), 40))
     folded = plan_screens.plan(proposal(40, "", Outlook.RUN, 0), AT)
@@ -257,11 +325,11 @@ def test_a_train_of_forty_repositories_fits_every_screen() -> None:
 
 
 def test_the_board_of_forty_repositories_folds_what_is_over_and_shows_what_runs() -> None:
-    seen = progress(40, "", ShipState.RUNNING, [StepState.DONE])
+    seen = progress(40, "", RunState.RUNNING, [StepState.DONE])
     steps = [*seen.steps]
     steps[-12] = msgspec.structs.replace(steps[-12], state=StepState.RUNNING)
     steps[-11:] = [msgspec.structs.replace(step, state=StepState.WAITING) for step in steps[-11:]]
-    shown = words(screens.board(msgspec.structs.replace(seen, steps=tuple(steps)), ["last line"], AT, "0"))
+    shown = words(run_screens.board(msgspec.structs.replace(seen, steps=tuple(steps)), ["last line"], AT, "0"))
     assert f"⏳ {plain(steps[-12].title)} — running" in shown and "last line" in shown
     assert "✅ publish — 40 done" in shown and "⬜ record — 1 waiting" in shown
 
@@ -284,3 +352,14 @@ def test_the_plan_draws_the_line_after_which_there_is_no_way_back() -> None:
     line = next(n for n, text in enumerate(shown) if "Point of no return" in text)
     assert "publish" in shown[line + 1] and "already live" in shown[line + 2]
     assert any("check every package" in text for text in shown[:line])
+
+
+def test_the_table_is_aligned_on_the_command_line_and_every_oddity_names_its_repair() -> None:
+    rows = (Row(task="pay", repository="money", merged=Mark.YES, qa=Mark.NONE, frozen=Mark.NO, live=Mark.UNKNOWN),)
+    assert list(release_console.standing(Standing("r1", rows, (Reason("a\nb", "why", "git revert x"),)))) == [
+        "  task                     repository       merged on QA  frozen live",
+        "  pay                      money            yes    —      no     ?",
+        "! a b",
+        "    why",
+        "    → git revert x",
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.journal import ShipState
+from core.journal import RunState
 from tests.bot.conftest import Yard, buttons, text_of
 from tests.world.toy_train import RELEASE
 
@@ -17,7 +17,7 @@ async def test_one_click_ships_the_whole_train_and_the_thread_tells_it(yard: Yar
         await yard.settled()
         await yard.until(lambda: "✅ Shipped" in text_of(yard.message(plan["id"])))
     status = await yard.station.conductor.status(RELEASE)
-    assert status.progress and status.progress.state is ShipState.FINISHED
+    assert status.progress and status.progress.state is RunState.FINISHED
     lines = yard.lines()
     assert lines[-1].startswith("🏁 Shipped")
     assert len(lines) == len(set(lines)) == 19

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import discord
 import pytest
 
 from adapters.database.deliveries import DatabaseDeliveries
 from adapters.database.records import Database
 from bot.demo.discord import Limits
-from bot.posts import Pace
+from bot.message import Message
+from bot.posts import Pace, Posts
 from core.deliveries import Delivery
 from core.errors import StepFailed
-from core.journal import ShipState
+from core.journal import RunState
 from tests.bot.conftest import Yard, open_yard, text_of
 from tests.world.toy_train import OLIVE, RELEASE
 
+FRESH = timedelta(seconds=0.5)
 ENDINGS = ("step done", "step adopted", "step warned", "step failed", "step unknown")
 
 
@@ -52,7 +56,7 @@ async def shipped(yard: Yard, origin: str = "cli") -> None:
     await yard.station.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, origin)
     await yard.station.dispatcher.tick()
     seen = (await yard.station.conductor.status(RELEASE)).progress
-    assert seen and seen.state is ShipState.FINISHED
+    assert seen and seen.state is RunState.FINISHED
 
 
 async def test_a_ship_from_the_command_line_gets_a_message_and_a_thread_too(yard: Yard) -> None:
@@ -70,7 +74,6 @@ async def test_a_ship_that_was_confirmed_in_a_thread_gets_one_in_the_channel(yar
             channel.id, (await channel.send("talk")).id, name="talk", auto_archive_duration=60
         )
         said = await client.get_partial_messageable(int(thread["id"])).send("here")
-        yard.loopback.script_fault("POST", rf"{thread['id']}/messages/{said.id}/threads$", 400)  # none inside a thread
         await shipped(yard, f"discord:{thread['id']}:{said.id}")
         await assert_whole(yard)
 
@@ -86,7 +89,7 @@ async def test_discord_is_gone_in_mid_ship_and_the_thread_catches_up_in_order(ya
         yard.world.meanwhile["publish ledger"] = lose_it
         await yard.station.dispatcher.tick()
         seen = (await yard.station.conductor.status(RELEASE)).progress
-        assert seen and seen.state is ShipState.FINISHED
+        assert seen and seen.state is RunState.FINISHED
         assert len(told(yard)) < len(await expected_lines(yard))
         await yard.loopback.outage(rest=False, gateway=False)
         await assert_whole(yard)
@@ -201,7 +204,7 @@ async def test_a_deleted_board_is_shown_again_while_the_ship_runs(yard: Yard) ->
 async def test_a_board_that_is_almost_an_hour_old_is_followed_by_a_fresh_one(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.projector.FRESH_BOARD", timedelta(seconds=0.5))
+    monkeypatch.setattr("bot.projector.FRESH_BOARD", FRESH)
     gate = asyncio.Event()
     yard.world.meanwhile["deploy hub"] = gate.wait
     log = yard.station.ports.scratch / "logs" / RELEASE / "1-deploy-hub.log"
@@ -210,7 +213,8 @@ async def test_a_board_that_is_almost_an_hour_old_is_followed_by_a_fresh_one(
         await yard.pressed(await yard.offered(), "Ship it")
         driving = asyncio.create_task(yard.station.dispatcher.tick())
         await yard.until(lambda: any("deploy hub — running" in text_of(each) for each in yard.boards()))
-        await asyncio.sleep(0.6)  # the age of a message is Discord's clock
+        board = discord.utils.snowflake_time(int(yard.boards()[-1]["id"]))
+        await yard.until(lambda: discord.utils.utcnow() - board > FRESH)
         log.write_text("still building\n")
         await yard.until(lambda: "still building" in text_of(yard.boards()[-1]))
         assert len(yard.boards()) > 1
@@ -268,11 +272,11 @@ async def test_a_stop_that_was_resumed_while_discord_was_gone_is_told_as_history
 
 
 async def test_the_product_never_writes_faster_than_discord_likes(database: Database, tmp_path: Path) -> None:
-    written: list[float] = []
+    written: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
 
     def watch(event: str, payload: dict[str, Any], _: str | None) -> None:
         if event in ("MESSAGE_CREATE", "MESSAGE_UPDATE") and "author" in payload:
-            written.append(asyncio.get_running_loop().time())
+            written[event, payload["channel_id"]].append(asyncio.get_running_loop().time())
 
     async with open_yard(database, tmp_path, limits=Limits()) as yard, yard.bot(pace=Pace()):
         plan = await yard.offered()
@@ -280,8 +284,20 @@ async def test_the_product_never_writes_faster_than_discord_likes(database: Data
         await yard.pressed(plan, "Ship it")
         await yard.station.dispatcher.tick()
         await assert_whole(yard)
-    assert len(written) > 8
-    assert min(later - first for first, later in zip(written, written[4:], strict=False)) > 4.5
+    assert sum(map(len, written.values())) > 8
+    for times in written.values():
+        assert all(later - first > 4.5 for first, later in zip(times, times[4:], strict=False))
+
+
+async def test_a_second_thread_within_minutes_is_not_held_back(database: Database, tmp_path: Path) -> None:
+    """A prepare and its ship, or a ship and the next one; Discord has room for twenty in five minutes."""
+    async with open_yard(database, tmp_path, limits=Limits()) as yard, yard.bot() as bot:
+        posts, channel = Posts(bot.connection.client, Pace()), yard.loopback.channel_id
+        async with asyncio.timeout(10):
+            for name in ("prepare", "ship"):
+                number = await posts.send(channel, Message(content=name), name)
+                await posts.open_thread(channel, number, name)
+    assert yard.loopback.rate_limit_hits == []
 
 
 async def test_commands_are_acknowledged_while_a_thread_is_being_written(yard: Yard) -> None:

@@ -1,4 +1,7 @@
-"""Every sentence of the command line, as plain lines. Pure; colour and live display are the terminal's business."""
+"""What the command line says of trains, deployments and tokens, and every refusal, as plain lines. Pure.
+
+Colour and live display are the terminal's business; the words about tasks are in `bot.task_console`.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,17 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from core.board import TaskList, TaskPage
-from core.conductor import Status
+from core.conductor import Assembly, Status
 from core.deployments import Deployment
 from core.errors import Reason
 from core.events import Event, EventKind
-from core.journal import SealRecord, SealStatus, ShipState
+from core.journal import RunKind, RunState, SealRecord, SealStatus
 from core.notes import ReleaseNotes
 from core.registry import Registry
-from core.tasks import legal_moves
+from core.tokens import Issued, Token
 from core.train.progress import Progress, StepState
 from core.train.proposal import Outlook, Proposal
+from core.train.standing import Standing
 from core.words import lasting, short
 
 _MARKS = {
@@ -28,7 +31,7 @@ _MARKS = {
     StepState.FAILED: "✗",
     StepState.UNKNOWN: "?",
 }
-_SEALS = {SealStatus.GREEN: "🟢 passed", SealStatus.RED: "🔴 FAILED", SealStatus.UNSEALED: "⚪ not sealed"}
+SEAL_WORDS = {SealStatus.GREEN: "🟢 passed", SealStatus.RED: "🔴 FAILED", SealStatus.UNSEALED: "⚪ not sealed"}
 
 
 def refusal(reasons: Sequence[Reason]) -> Iterator[str]:
@@ -41,10 +44,27 @@ def refusal(reasons: Sequence[Reason]) -> Iterator[str]:
             yield f"    → {one_line(reason.next)}"
 
 
-def proposal(found: Proposal) -> Iterator[str]:
+def assembly(found: Assembly) -> Iterator[str]:
+    """What a prepare would do: who merges where, who waits for whom, who is left behind; then its plan."""
+    for branch in found.queue.branches if found.queue else ():
+        merges = ", ".join(f"{one.task} ({one.branch})" for one in branch.merges)
+        yield f"{branch.repository}: {merges or 'nothing to merge'}"
+        yield from (
+            f"  ! nobody's: {short(one.commit)} {one_line(one.title)}; take it off: {one.revert}"
+            for one in branch.foreign
+        )
+    yield from (f"{task} waits for {', '.join(needed)}" for task, needed in found.waits.items() if needed)
+    for one in found.queue.ejections if found.queue else ():
+        yield f"✗ {one.task} would be ejected: {one_line(one.because)}"
+        yield from (f"    {repository}: {', '.join(paths)}" for repository, paths in one.conflicts.items())
+    yield from (f"{app} has no QA: it is merged and frozen only" for app in found.not_on_qa)
+    yield from proposal(found.proposal, RunKind.PREPARE)
+
+
+def proposal(found: Proposal, kind: RunKind = RunKind.SHIP) -> Iterator[str]:
     """The plan: every step in order with what it will run, then every reason not to start."""
     if found.plan:
-        yield f"Ship plan of {found.release} (plan {found.digest})"
+        yield f"{kind.capitalize()} plan of {found.release} (plan {found.digest})"
         previews = {preview.step: preview for preview in found.previews}
         for phase in found.plan.phases:
             if phase == found.plan.point_of_no_return:
@@ -59,7 +79,8 @@ def proposal(found: Proposal) -> Iterator[str]:
                     yield f"  {preview.title}{mark}" + (f"  — {one_line(preview.detail)}" if preview.detail else "")
                     yield from (f"      $ {shlex.join(argv)}" for argv in preview.commands)
     if found.problems:
-        yield f"{found.release} cannot ship, for {len(found.problems)} reason(s):"
+        what = "ship" if kind is RunKind.SHIP else "be prepared"
+        yield f"{found.release} cannot {what}, for {len(found.problems)} reason(s):"
         yield from refusal(found.problems)
 
 
@@ -69,32 +90,41 @@ def event_line(event: Event) -> Iterator[str]:
     took = f" ({lasting(float(seconds))})" if isinstance(seconds, int | float) else ""
     reasons = event.facts.get("reasons")
     why = "; ".join(one_line(reason) for reason in reasons) if isinstance(reasons, list) else ""
+    kind = event.facts.get("kind", RunKind.SHIP)
+    started = "confirmed" if kind == RunKind.SHIP else "started"
     line = {
-        EventKind.SHIP_CONFIRMED: f"▸ ship of {event.release} confirmed by {event.actor}",
-        EventKind.SHIP_RESUMED: f"▸ ship of {event.release} resumed by {event.actor}",
+        EventKind.RUN_CONFIRMED: f"▸ {kind} of {event.release} {started} by {event.actor}",
+        EventKind.RUN_RESUMED: f"▸ {kind} of {event.release} resumed by {event.actor}",
         EventKind.STEP_STARTED: f"▸ {title}",
         EventKind.STEP_DONE: f"✓ {title}{took}{_told(event)}",
         EventKind.STEP_ADOPTED: f"= {title}: already so",
         EventKind.STEP_WARNED: f"! {title}: {why}",
         EventKind.STEP_FAILED: f"✗ {title}{took}: {why}",
         EventKind.STEP_UNKNOWN: f"? {title}: {why}",
-        EventKind.SHIP_CANCELLED: f"■ ship of {event.release} cancelled by {event.actor}",
+        EventKind.RUN_CANCELLED: f"■ {kind} of {event.release} cancelled by {event.actor}",
     }.get(event.kind)
     if line:
         yield f"{event.at.astimezone():%H:%M:%S} {line}"
 
 
 def report(progress: Progress) -> Iterator[str]:
-    """How a ship ended: shipped; or what is live, what failed, what was not started, and how to go on (spec 6.8)."""
-    if progress.state is ShipState.FINISHED:
-        yield f"✓ {progress.release} is shipped"
+    """How a run ended: well; or what is live, what failed, what was not started, and how to go on (spec 6.8)."""
+    is_ship = progress.kind is RunKind.SHIP
+    if progress.state is RunState.FINISHED:
+        yield f"✓ {progress.release} is {'shipped' if is_ship else 'prepared'}"
+        if not is_ship:
+            yield from _listed("QA runs", progress.live)
+            yield from _listed("ejected", progress.ejected)
+            yield "next: stationmaster release ship"
         yield from _warnings(progress)
         return
-    if progress.state is ShipState.RUNNING:
-        yield f"▸ {progress.release} is shipping, attempt {progress.attempt}, confirmed by {progress.confirmed_by}"
+    if progress.state is RunState.RUNNING:
+        doing = "shipping" if is_ship else "being prepared"
+        by = f"{'confirmed' if is_ship else 'started'} by {progress.confirmed_by}"
+        yield f"▸ {progress.release} is {doing}, attempt {progress.attempt}, {by}"
     else:
-        yield f"✗ the ship of {progress.release} is {progress.state}"
-    yield from _listed("live already, in order", progress.live)
+        yield f"✗ the {progress.kind} of {progress.release} is {progress.state}"
+    yield from _listed("live already, in order" if is_ship else "on QA already, in order", progress.live)
     if progress.is_resting:
         yield "the hub is new beside a satellite that is not: an accepted resting state"
     yield from _listed("failed", (step.title for step in progress.of(StepState.FAILED)))
@@ -103,9 +133,9 @@ def report(progress: Progress) -> Iterator[str]:
     yield from refusal(progress.reasons)
     yield from _warnings(progress)
     yield from _listed("not started", (step.title for step in progress.of(StepState.WAITING)))
-    if progress.state is ShipState.STOPPED:
+    if progress.state is RunState.STOPPED:
         yield f"go on: stationmaster release resume {progress.release}"
-    if progress.state is ShipState.ASKING:
+    if progress.state is RunState.ASKING:
         yield f"go on: stationmaster release resume {progress.release} --answer happened   (or: --answer again)"
 
 
@@ -120,14 +150,27 @@ def status(found: Status) -> Iterator[str]:
     if found.progress:
         yield from (f"  {_MARKS[step.state]} {step.title}" for step in found.progress.steps)
         yield from report(found.progress)
-        if found.progress.state is ShipState.RUNNING and not found.holder:
+        if found.progress.state is RunState.RUNNING and not found.holder:
             yield f"nobody drives it; take it over: stationmaster release resume {release.slug}"
     yield from (line for seal in found.seals for line in seal_lines(seal))
 
 
+def standing(found: Standing) -> Iterator[str]:
+    """The table, a row per task and repository, and whatever is odd with what repairs it."""
+    if found.rows:
+        yield f"  {'task':24} {'repository':16} merged on QA  frozen live"
+    for row in found.rows:
+        marks = " ".join(f"{mark:6}" for mark in (row.merged, row.qa, row.frozen, row.live))
+        yield f"  {row.task:24} {row.repository:16} {marks}".rstrip()
+    for reason in found.anomalies:
+        yield f"! {one_line(reason.what)}"
+        yield f"    {one_line(reason.why)}"
+        yield f"    → {one_line(reason.next)}"
+
+
 def seal_lines(seal: SealRecord) -> Iterator[str]:
     """The verdict on one app, what was looked at, and on red how to undo it."""
-    yield f"{_SEALS[seal.status]} {seal.app}: {one_line(seal.summary)}"
+    yield f"{SEAL_WORDS[seal.status]} {seal.app}: {one_line(seal.summary)}"
     yield from (f"    {'ok' if check.ok else 'NOT OK'} {check.name}: {one_line(check.detail)}" for check in seal.checks)
     yield from (f"    to roll back: {command}" for command in seal.rollback)
 
@@ -148,37 +191,17 @@ def notes(found: ReleaseNotes) -> Iterator[str]:
     yield from (f"  ! {one_line(warning)}" for warning in found.warnings)
 
 
-def task_list(found: TaskList) -> Iterator[str]:
-    """Newest first, and how many are not shown."""
-    for task in found.tasks:
-        yield f"{task.slug:32} {task.stage:10} {one_line(task.title)}"
-    hidden = found.total - len(found.tasks)
-    yield f"{found.total} task(s)" + (f", {hidden} not shown: --limit" if hidden else "")
+def issued(found: Issued) -> Iterator[str]:
+    """A new token, for the only time."""
+    yield found.secret
+    yield f"token {_token(found.token)}; shown once: keep it where its agent finds STATIONMASTER_TOKEN"
 
 
-def task_page(page: TaskPage) -> Iterator[str]:
-    """One task with everything that is known of it; blank sections are left out."""
-    task = page.task
-    yield f"{task.slug}: {one_line(task.title)}"
-    yield f"  {task.stage}, {task.type}, shape {task.shape}" + (f", rides {task.release}" if task.release else "")
-    yield from (f"  {work.repository}: {work.branch}" for work in task.works)
-    times = {"created": task.created_at, "started": task.started_at, "completed": task.completed_at}
-    yield from (f"  {name} {when(at)}" for name, at in times.items() if at)
-    texts = {
-        "acceptance criteria": task.acceptance_criteria,
-        "expected test plan": task.test_plan,
-        "agent context": task.agent_context,
-        "post-deploy command": task.post_deploy_cmd,
-        "depends on": ", ".join(task.depends_on),
-    }
-    yield from (f"  {name}: {one_line(text)}" for name, text in texts.items() if text)
-    yield from _listed("checks run", page.checks)
-    yield "timeline:"
-    for move in page.moves:
-        spent = f" after {lasting(move.seconds)}" if move.seconds is not None else ""
-        why = f": {one_line(move.reason)}" if move.reason else ""
-        yield f"  {when(move.at)} {move.origin or '—'} → {move.to} by {move.actor} ({move.source}){spent}{why}"
-    yield f"next: {', '.join(legal_moves(task.stage)) or 'nothing'}"
+def tokens(found: Sequence[Token]) -> Iterator[str]:
+    """Every token, newest first."""
+    yield from (_token(token) for token in found)
+    if not found:
+        yield "no token was made; next: token new NAME --role agent"
 
 
 def deployments(found: Sequence[Deployment]) -> Iterator[str]:
@@ -188,7 +211,7 @@ def deployments(found: Sequence[Deployment]) -> Iterator[str]:
             f"{short(one.sha)} {'verified' if one.verified else 'not verified'}" if one.sha else "never deployed by us"
         )
         since = f", {one.release} {when(one.at)}" if one.release and one.at else ""
-        seal = f", seal {_SEALS[one.seal.status]}" if one.seal else ""
+        seal = f", seal {SEAL_WORDS[one.seal.status]}" if one.seal else ""
         yield f"{one.app.name:20} {what}{since}{seal}  {one.app.base_url or ''}".rstrip()
 
 
@@ -229,3 +252,9 @@ def _listed(title: str, items: Iterable[str]) -> Iterator[str]:
     if found:
         yield f"{title}:"
         yield from (f"  {one_line(item)}" for item in found)
+
+
+def _token(token: Token) -> str:
+    until = f"until {token.expires_at:%Y-%m-%d %H:%M} UTC" if token.expires_at else "until revoked"
+    state = f"revoked by {one_line(token.revoked_by)}" if token.revoked_at else until
+    return f"{token.id} {token.name} ({', '.join(token.roles)}), {state}"

@@ -1,20 +1,25 @@
-"""What the bot answers to those who look or were refused: status, deployments, repositories, tasks, refusals. Pure."""
+"""What the bot answers to whoever typed a command of the train: what was done, status, lists, refusals. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from bot.message import Colour, Message, card
-from bot.screens import FINISHED, MARKS, SEAL_WORDS
-from bot.words_for_discord import ago, code, day, listed, plain
-from core.board import TaskList, TaskPage
+from bot.release_console import SEAL_WORDS
+from bot.run_screens import MARKS
+from bot.words_for_discord import ago, code, listed, plain
 from core.conductor import Status
 from core.deployments import Deployment
 from core.errors import Reason
 from core.registry import Registry
 from core.releases import Release
-from core.tasks import legal_moves
-from core.words import lasting, short
+from core.train.progress import OVER
+from core.train.sightings import Mark, Row
+from core.train.standing import Standing
+from core.words import short
+
+_TICKS = {Mark.YES: "✅", Mark.NO: "⬜", Mark.UNKNOWN: "❔", Mark.NONE: "➖"}
 
 
 def refusal(reasons: Sequence[Reason]) -> Message:
@@ -63,12 +68,29 @@ def status(found: Status) -> Message:
     blocks = ["**Aboard**\n" + (listed(members, 1200) or "nobody yet: `/release add`")]
     if ship:
         rows = [f"{MARKS[step.state]} {plain(step.title, 100)} — {step.state}" for step in ship.steps]
-        count = f"{len(ship.of(*FINISHED))}/{len(ship.steps)} steps done"
-        blocks.append(f"**Ship: {ship.state}**, attempt {ship.attempt}, {count}\n" + listed(rows, 1500))
+        count = f"{len(ship.of(*OVER))}/{len(ship.steps)} steps done"
+        blocks.append(
+            f"**{ship.kind.capitalize()}: {ship.state}**, attempt {ship.attempt}, {count}\n" + listed(rows, 1500)
+        )
     blocks.append(
         listed([f"{SEAL_WORDS[s.status]} · {plain(s.app, 48)} — {plain(s.summary, 120)}" for s in found.seals], 600)
     )
     return card("\n".join(head), *blocks)
+
+
+def standing(found: Standing) -> Message:
+    """The table, one line a repository under its task, and whatever is odd with what repairs it."""
+    rows = list[str]()
+    for task, places in groupby(found.rows, key=lambda row: row.task):
+        rows.append(f"**{plain(task, 48)}**")
+        rows += ["".join(_TICKS[mark] for mark in _marks(row)) + f" {plain(row.repository, 60)}" for row in places]
+    odd = [
+        f"⚠️ **{plain(reason.what, 200)}**\n{plain(reason.why, 200)}\n→ {code(reason.next, 400)}"
+        for reason in found.anomalies
+    ]
+    table = f"merged · on QA · frozen · live\n{listed(rows, 1500)}" if rows else "nobody rides: `/release add`"
+    colour = Colour.WARNING if odd else Colour.PLAIN
+    return card(f"## 🧭 Where {plain(found.release, 48)} is", table, listed(odd, 2000), colour=colour)
 
 
 def deployments(found: Sequence[Deployment]) -> Message:
@@ -89,46 +111,8 @@ def repositories(registry: Registry) -> Message:
     return card("## 📚 Repositories", listed(rows, 3400) or "none is registered")
 
 
-def task_list(found: TaskList) -> Message:
-    """Newest first, and how many are not shown (L28)."""
-    rows = [f"• {plain(task.title, 120)} ({plain(task.slug, 48)}) — {task.stage}" for task in found.tasks]
-    hidden = found.total - len(found.tasks)
-    return card(
-        f"## 🗂️ {found.total} task(s)", listed(rows, 3400), f"{hidden} older ones are not shown" if hidden else ""
-    )
-
-
-def task_page(page: TaskPage) -> Message:
-    """One task with everything that is known of it; blank sections are left out."""
-    task = page.task
-    facts = [
-        f"**{task.stage}** · {task.type} · shape {plain(task.shape, 60)}"
-        + (f" · rides {plain(task.release, 48)}" if task.release else "")
-    ]
-    facts += [f"• {plain(work.repository, 60)}: {code(work.branch, 120)}" for work in task.works]
-    times = {"created": task.created_at, "started": task.started_at, "completed": task.completed_at}
-    facts.append(" · ".join(f"{name} {day(at)}" for name, at in times.items() if at))
-    texts = {
-        "Acceptance criteria": task.acceptance_criteria,
-        "Expected test plan": task.test_plan,
-        "Agent context": task.agent_context,
-        "Depends on": ", ".join(task.depends_on),
-        "Post-deploy command": task.post_deploy_cmd,
-    }
-    moves = [
-        f"{day(move.at)} {move.origin or '—'} → {move.to} by {plain(move.actor, 60)}"
-        + (f" after {lasting(move.seconds)}" if move.seconds is not None else "")
-        + (f": {plain(move.reason, 120)}" if move.reason else "")
-        for move in page.moves
-    ]
-    return card(
-        f"## {plain(task.title, 240)}\n{code(task.slug)}",
-        listed(facts, 900),
-        *(f"**{name}**\n{plain(text, 500)}" for name, text in texts.items() if text),
-        "**Checks run**\n" + listed([f"• {plain(check, 160)}" for check in page.checks], 500) if page.checks else "",
-        "**Timeline**\n" + listed(moves, 800),
-        f"→ next: {', '.join(legal_moves(task.stage)) or 'nothing'}",
-    )
+def _marks(row: Row) -> tuple[Mark, ...]:
+    return row.merged, row.qa, row.frozen, row.live
 
 
 def _deployment(one: Deployment) -> str:

@@ -1,4 +1,4 @@
-"""What the bot says of a ship: root, board, finished steps, reports, questions, seals, notes. Pure.
+"""What the bot says of a prepare or a ship: root, board, finished steps, reports, questions, seals, notes. Pure.
 
 Glyph and word always say the same (never by colour alone); foreign text goes through `bot.words_for_discord`.
 """
@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from bot.message import Act, Button, Card, Colour, Message, card, pages
+from bot.release_console import SEAL_WORDS
 from bot.words_for_discord import ago, clock, code, day, fence, joined, listed, plain
 from core.events import Event, EventKind
-from core.journal import SealRecord, SealStatus, ShipState
+from core.journal import RunKind, RunState, SealRecord, SealStatus
 from core.notes import AppNote, ReleaseNotes
-from core.train.progress import Progress, StepState, StepStatus
+from core.train.progress import OVER, Progress, StepState, StepStatus
 from core.words import lasting, short
 
 MARKS = {
@@ -26,14 +27,19 @@ MARKS = {
     StepState.FAILED: "❌",
     StepState.UNKNOWN: "❓",
 }
-SEAL_WORDS = {SealStatus.GREEN: "🟢 passed", SealStatus.RED: "🔴 FAILED", SealStatus.UNSEALED: "⚪ not sealed"}
-FINISHED = (StepState.DONE, StepState.ALREADY, StepState.WARNED)
 _STATES = {
-    ShipState.RUNNING: ("🚂 Shipping", Colour.BUSY),
-    ShipState.STOPPED: ("❌ Stopped", Colour.BAD),
-    ShipState.ASKING: ("❓ Waiting for an answer", Colour.WARNING),
-    ShipState.CANCELLED: ("🛑 Cancelled", Colour.PLAIN),
-    ShipState.FINISHED: ("✅ Shipped", Colour.GOOD),
+    RunState.RUNNING: ("🚂 Shipping", Colour.BUSY),
+    RunState.STOPPED: ("❌ Stopped", Colour.BAD),
+    RunState.ASKING: ("❓ Waiting for an answer", Colour.WARNING),
+    RunState.CANCELLED: ("🛑 Cancelled", Colour.PLAIN),
+    RunState.FINISHED: ("✅ Shipped", Colour.GOOD),
+}
+_PREPARE_STATES = {
+    RunState.RUNNING: ("🧪", "under way", Colour.BUSY),
+    RunState.STOPPED: ("❌", "stopped", Colour.BAD),
+    RunState.ASKING: ("❓", "waiting for an answer", Colour.WARNING),
+    RunState.CANCELLED: ("🛑", "cancelled", Colour.PLAIN),
+    RunState.FINISHED: ("🧊", "done", Colour.GOOD),
 }
 _RESTING = "A hub that is new beside a satellite that rolled itself back is an accepted resting state."
 
@@ -42,27 +48,26 @@ _RESTING = "A hub that is new beside a satellite that rolled itself back is an a
 
 def root(progress: Progress, by: str) -> Message:
     """The headline of the message in the channel, as the ship stands; the plan stays below it."""
-    title, colour = _STATES[progress.state]
-    lines = [
-        f"## {title} · {plain(progress.release, 48)}",
-        f"Confirmed by {by} · {day(progress.confirmed_at)}",
-    ]
+    is_ship = progress.kind is RunKind.SHIP
+    title, colour = _title(progress)
+    lines = [title, f"{'Confirmed' if is_ship else 'Started'} by {by} · {day(progress.confirmed_at)}"]
     if progress.ended_at:
-        lines.append(f"Ended {day(progress.ended_at)}, {_count(progress)} · live: {joined(progress.live, 600)}")
+        where = "live" if is_ship else "on QA"
+        lines.append(f"Ended {day(progress.ended_at)}, {_count(progress)} · {where}: {joined(progress.live, 600)}")
     return card("\n".join(lines), colour=colour)
 
 
 def board(progress: Progress, tail: Sequence[str], at: datetime, mark: str) -> Message:
     """The one live message: a bar, finished phases folded, what runs with the end of its log."""
-    title, colour = _STATES[progress.state]
-    done, total = len(progress.of(*FINISHED)), len(progress.steps)
+    title, colour = _title(progress)
+    done, total = len(progress.of(*OVER)), len(progress.steps)
     bar = "▰" * (10 * done // max(total, 1))
     since = f"started {ago(progress.confirmed_at)}"
-    head = f"## {title} · {plain(progress.release, 48)}\n{bar:▱<10} {_count(progress)} · {since} · updated {clock(at)}"
+    head = f"{title}\n{bar:▱<10} {_count(progress)} · {since} · updated {clock(at)}"
     phases = [list(steps) for _, steps in itertools.groupby(progress.steps, lambda step: step.phase)]
     rows = [row for steps in phases for row in _phase(steps)]
-    buttons = [Button("Cancel ship", Act.CANCEL, progress.release, mark)]
-    is_running = progress.state is ShipState.RUNNING
+    buttons = [Button(f"Cancel {progress.kind}", Act.CANCEL, progress.release, mark)]
+    is_running = progress.state is RunState.RUNNING
     return card(head, listed(rows, 2200), fence(tail), colour=colour, buttons=buttons if is_running else ())
 
 
@@ -74,6 +79,7 @@ def finished_step(event: Event) -> str:
     why = f" — {plain('; '.join(reasons), 500)}" if isinstance(reasons, list) else ""
     sha = f" → {code(short(str(event.facts['sha'])))}" if event.facts.get("sha") else ""
     actor, attempt = plain(event.actor, 60), event.facts.get("attempt")
+    is_ship = event.facts.get("kind", RunKind.SHIP) == RunKind.SHIP
     match event.kind:
         case EventKind.STEP_DONE:
             return f"✅ {title}{sha}{took}"
@@ -85,12 +91,13 @@ def finished_step(event: Event) -> str:
             return f"❌ {title} — failed{took}{why}"
         case EventKind.STEP_UNKNOWN:
             return f"❓ {title} — nobody can tell{why}"
-        case EventKind.SHIP_RESUMED:
+        case EventKind.RUN_RESUMED:
             return f"▶️ Resumed by {actor}, attempt {attempt}. What is there already is recognised, not repeated."
-        case EventKind.SHIP_CANCELLED:
-            return f"🛑 Cancelled by {actor}, before the point of no return. The release stays assembled."
-        case EventKind.SHIP_FINISHED:
-            return "🏁 Shipped: everything is done and recorded."
+        case EventKind.RUN_CANCELLED:
+            kept = "before the point of no return. The release stays assembled." if is_ship else "nothing is frozen."
+            return f"🛑 Cancelled by {actor}, {kept}"
+        case EventKind.RUN_FINISHED:
+            return "🏁 Shipped: everything is done and recorded." if is_ship else ""
         case _:
             return ""
 
@@ -98,25 +105,27 @@ def finished_step(event: Event) -> str:
 def failure(
     progress: Progress, failed: Sequence[Event], tails: Mapping[str, Sequence[str]], calls: Sequence[str]
 ) -> Message:
-    """The report of a partial ship (spec 6.8). `tails`: end of the log by step; those in `calls` are rung for."""
+    """The report of a run that stopped half way (spec 6.8). `tails`: ends of logs by step; `calls`: who is rung for."""
     names = joined([event.step.partition(":")[2] or event.step for event in failed], 100)
     what = [
         f"{finished_step(event)}\n{fence(tails.get(event.step, ()), limit=900 // len(failed[:3]))}"
         for event in failed[:3]
     ]
     more = [f"… and {len(failed) - 3} more failed steps: see the lines above"] if len(failed) > 3 else []
+    is_ship, kind = progress.kind is RunKind.SHIP, progress.kind.capitalize()
+    where = "Already live in production, in order" if is_ship else "On QA already, in order"
     waiting = [f"⏹️ {plain(step.title, 100)}" for step in progress.of(StepState.WAITING)]
     live = [f"{number}. ✅ {plain(words, 100)}" for number, words in enumerate(progress.live, 1)]
     return card(
-        f"## ❌ Ship stopped at {names} · {plain(progress.release, 48)}\n{' '.join(calls)}",
+        f"## ❌ {kind} stopped at {names} · {plain(progress.release, 48)}\n{' '.join(calls)}",
         "\n".join(["**What failed**", *what, *more]),
-        "**Already live in production, in order**\n" + (listed(live, 700) or "nothing"),
+        f"**{where}**\n" + (listed(live, 700) or "nothing"),
         "**Not started**\n" + (listed(waiting, 500) or "nothing"),
         _RESTING if progress.is_resting else "",
-        f"**What to do:** mend the cause, then press *Resume ship* or type "
+        f"**What to do:** mend the cause, then press *Resume {progress.kind}* or type "
         f"`/release resume release:{progress.release}` (shell: `stationmaster release resume {progress.release}`).",
         colour=Colour.BAD,
-        buttons=[Button("Resume ship", Act.RESUME, progress.release, str(progress.attempt), danger=True)],
+        buttons=[Button(f"Resume {progress.kind}", Act.RESUME, progress.release, str(progress.attempt), danger=True)],
         calls=calls,
         logs=[str(event.facts.get("log", "")) for event in failed],
     )
@@ -151,6 +160,30 @@ def settled_stop(event: Event, failed: Sequence[Event]) -> Message:
 def resumed(label: str, by: str, attempt: int) -> str:
     """Under the title of a report whose button was pressed."""
     return f"**▶️ {plain(label, 40)}** — {by}, attempt {attempt}"
+
+
+def ejected(task: str, builder: str, why: str, release: str) -> Message:
+    """To the builder of a task that a prepare had to leave behind; the paths are on the task."""
+    return card(
+        f"## ↩️ {plain(task, 48)} does not ride {plain(release, 48)}",
+        f"{plain(builder, 60) or 'To its builder'}: {plain(why, 600)}",
+        f"The rest ride on. `/task show task:{task}` has every path; mend it, hand it off again, then `/release add`.",
+        colour=Colour.WARNING,
+    )
+
+
+def prepared(progress: Progress, off_qa: Sequence[str]) -> Message:
+    """How a prepare ended well: what QA runs, who was left behind, and what comes next."""
+    rows = [f"✅ {plain(words, 100)}" for words in progress.live]
+    rows += [f"⬜ {plain(name, 60)} has no QA: it was merged and frozen only" for name in off_qa]
+    left = [f"↩️ {plain(words, 200)}" for words in progress.ejected]
+    return card(
+        f"## 🧊 Prepare of {plain(progress.release, 48)}: done",
+        "**QA runs**\n" + (listed(rows, 1500) or "nothing: no app of this train has a QA"),
+        "**Ejected**\n" + listed(left, 1200) if left else "",
+        "Exactly this is frozen. → next: `/release ship`",
+        colour=Colour.GOOD,
+    )
 
 
 # ── after it ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -204,7 +237,7 @@ def notes(found: ReleaseNotes) -> list[Message]:
 
 def _phase(steps: Sequence[StepStatus]) -> Iterator[str]:
     """A phase: one line when nothing of it runs; else its steps, those that are over or not begun folded."""
-    name, done = plain(steps[0].phase, 60), [step for step in steps if step.state in FINISHED]
+    name, done = plain(steps[0].phase, 60), [step for step in steps if step.state in OVER]
     if len(done) == len(steps):
         yield f"✅ {name} — {len(steps)} done"
         return
@@ -213,13 +246,22 @@ def _phase(steps: Sequence[StepStatus]) -> Iterator[str]:
         return
     yield f"**{name}** — {len(done)} of {len(steps)} done"
     for step in steps:
-        if step.state not in (*FINISHED, StepState.WAITING) or len(steps) <= 6:
+        if step.state not in (*OVER, StepState.WAITING) or len(steps) <= 6:
             since = f" · since {ago(step.started_at)}" if step.state is StepState.RUNNING and step.started_at else ""
             yield f"{MARKS[step.state]} {plain(step.title, 100)} — {step.state}{since}"
 
 
+def _title(progress: Progress) -> tuple[str, Colour]:
+    name = plain(progress.release, 48)
+    if progress.kind is RunKind.PREPARE:
+        glyph, words, colour = _PREPARE_STATES[progress.state]
+        return f"## {glyph} Prepare of {name}: {words}", colour
+    title, colour = _STATES[progress.state]
+    return f"## {title} · {name}", colour
+
+
 def _count(progress: Progress) -> str:
-    done, running = len(progress.of(*FINISHED)), len(progress.of(StepState.RUNNING))
+    done, running = len(progress.of(*OVER)), len(progress.of(StepState.RUNNING))
     return f"{done}/{len(progress.steps)} steps done" + (f", {running} running" if running else "")
 
 
