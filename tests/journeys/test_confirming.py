@@ -11,7 +11,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 
 import pytest
 
-from core.journal import ShipState
+from core.journal import RunState
 from tests.world.demo_trains import DemoJourney
 from tests.world.stations import PATIENCE_SECONDS, PROJECT, RELEASE, said
 
@@ -135,5 +135,5 @@ async def test_a_pipe_that_nobody_reads_any_more_stops_no_ship(satellite: DemoJo
         os.close(reading)
     ended = await said(ship)
     assert (ended.exit_code, ended.err) == (0, "")
-    assert (await satellite.progress()).state is ShipState.FINISHED
+    assert (await satellite.progress()).state is RunState.FINISHED
     await satellite.require_shipped_once()

@@ -51,11 +51,11 @@ async def test_a_newcomer_ships_the_train_from_the_page(address: str) -> None:
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
         await page.goto(address)
-        await expect(page.get_by_text("first-train is frozen")).to_be_visible()
+        await expect(page.get_by_text("Prepare of first-train: done").first).to_be_visible(timeout=SHIP_MS)
 
         await type_command(page, "/release ship")
         await page.get_by_role("button", name="Ship it").click(timeout=SHIP_MS)
-        await page.get_by_role("button", name="Open thread").click(timeout=SHIP_MS)
+        await page.get_by_role("button", name="Open thread: 🚂 ship").click(timeout=SHIP_MS)
         await expect(page.get_by_text("Production smoke seal: passed").first).to_be_visible(timeout=SHIP_MS)
         await expect(page.get_by_text("first-train is in production")).to_be_visible(timeout=SHIP_MS)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.errors import Reason, Refused
-from core.journal import SealStatus, ShipState
+from core.journal import RunState, SealStatus
 from core.releases import ReleaseState
 from core.train.progress import Progress, StepState
 from tests.world.demo_trains import RELEASE_PHASE, DemoJourney
@@ -31,7 +31,7 @@ def waiting(progress: Progress) -> list[str]:
 
 def only_reason(progress: Progress, step: str) -> Reason:
     """Why the ship stopped at `step`, and at nothing else."""
-    assert progress.state is ShipState.STOPPED
+    assert progress.state is RunState.STOPPED
     assert failed(progress) == [step]
     [reason] = progress.reasons
     return reason
@@ -46,7 +46,7 @@ async def require_log(journey: DemoJourney, step: str, text: str) -> None:
 
 async def finish(journey: DemoJourney, *, runs: int = 1, releases: int = 1) -> None:
     """Resume, and everything is there exactly once."""
-    assert (await journey.resume()).state is ShipState.FINISHED
+    assert (await journey.resume()).state is RunState.FINISHED
     await journey.require_shipped_once(runs=runs, releases=releases)
 
 
@@ -61,7 +61,8 @@ async def options(journey: DemoJourney, app: str, **changed: object) -> None:
 
 async def checks(journey: DemoJourney) -> list[str]:
     """What the task with the post-deploy command says of it."""
-    return [line.rpartition("treasury: ")[2] for line in (await journey.station.board.show("gold-seats")).checks]
+    found = (await journey.station.board.show(OLIVE, "gold-seats")).checks
+    return [check.text.rpartition("treasury: ")[2] for check in found if check.text.startswith("[post-deploy]")]
 
 
 async def test_pushes_that_arrive_while_every_answer_is_lost_are_recognised(train: DemoJourney):
@@ -70,7 +71,7 @@ async def test_pushes_that_arrive_while_every_answer_is_lost_are_recognised(trai
     for name in ("treasury", "wallet"):
         train.hook(train.world.platform.apps[name].remote, "post-receive", LOSE_THE_ANSWER)
     progress = await train.ship()
-    assert progress.state is ShipState.FINISHED
+    assert progress.state is RunState.FINISHED
     assert not progress.of(StepState.WARNED)
     await train.require_shipped_once()
 
@@ -112,7 +113,7 @@ async def test_an_app_that_crashes_when_it_boots_is_not_deployed_whatever_git_sa
 async def test_old_code_that_answers_for_a_while_is_waited_out(hub: DemoJourney):
     hub.world.platform.apps["treasury"].knobs.boot_delay_seconds = 1
     progress = await hub.ship()
-    assert progress.state is ShipState.FINISHED
+    assert progress.state is RunState.FINISHED
     [deploy] = [step for step in progress.steps if step.id == "deploy:treasury"]
     assert deploy.facts["verified"]
     assert deploy.seconds and deploy.seconds > 1
@@ -173,7 +174,7 @@ async def test_a_script_that_hangs_is_killed_and_with_more_time_it_is_shipped_an
     remote = satellite.world.platform.apps["kiosk"].remote
     builds = satellite.hook(remote, "pre-receive", "exec sleep 600")
     progress = await satellite.ship()
-    assert progress.state is ShipState.ASKING
+    assert progress.state is RunState.ASKING
     assert [step.id for step in progress.of(StepState.UNKNOWN)] == ["deploy:kiosk"]
     assert "was killed" in progress.reasons[0].why
     satellite.hook(remote, "pre-receive", builds)
@@ -181,14 +182,14 @@ async def test_a_script_that_hangs_is_killed_and_with_more_time_it_is_shipped_an
     with pytest.raises(Refused, match="what is registered was changed — release ship"):
         await satellite.resume()
     # Nobody is asked about the script: the kiosk itself says that it runs something else.
-    assert (await satellite.ship()).state is ShipState.FINISHED
+    assert (await satellite.ship()).state is RunState.FINISHED
     await satellite.require_shipped_once()
 
 
 async def test_a_script_that_hangs_after_its_work_is_believed_by_what_the_target_runs(satellite: DemoJourney):
     await options(satellite, "kiosk", timeout_seconds=5)
     satellite.hook(satellite.world.platform.apps["kiosk"].remote, "post-receive", "exec sleep 600")
-    assert (await satellite.ship()).state is ShipState.FINISHED
+    assert (await satellite.ship()).state is RunState.FINISHED
     await satellite.require_shipped_once()
 
 
@@ -206,23 +207,23 @@ async def test_a_post_deploy_command_that_exits_with_3_is_written_down_stops_and
 async def test_a_post_deploy_command_that_is_never_heard_of_again_is_asked_about(hub: DemoJourney):
     hub.world.platform.apps["treasury"].knobs.loses_exit_codes = True
     progress = await hub.ship()
-    assert progress.state is ShipState.ASKING
+    assert progress.state is RunState.ASKING
     assert "release resume r1 --answer happened" in await hub.report()
     await require_log(hub, "post-deploy:gold-seats", "seeded gold seats")
     assert await checks(hub) == ["nobody can tell how it ended"]
-    assert (await hub.resume()).state is ShipState.ASKING  # asked again, and not run again
+    assert (await hub.resume()).state is RunState.ASKING  # asked again, and not run again
     assert len(hub.of("platform.run")) == 1
     await require_log(hub, "post-deploy:gold-seats", "seeded gold seats")
-    assert (await hub.resume(happened=True)).state is ShipState.FINISHED
+    assert (await hub.resume(happened=True)).state is RunState.FINISHED
     await hub.require_shipped_once(runs=1)
 
 
 async def test_a_post_deploy_command_that_is_answered_for_with_again_runs_again(hub: DemoJourney):
     treasury = hub.world.platform.apps["treasury"]
     treasury.knobs.loses_exit_codes = True
-    assert (await hub.ship()).state is ShipState.ASKING
+    assert (await hub.ship()).state is RunState.ASKING
     treasury.knobs.loses_exit_codes = False
-    assert (await hub.resume(happened=False)).state is ShipState.FINISHED
+    assert (await hub.resume(happened=False)).state is RunState.FINISHED
     await hub.require_shipped_once(runs=2)
 
 
@@ -230,19 +231,19 @@ async def test_a_red_gate_deploys_nothing_and_a_fix_is_frozen_anew(hub: DemoJour
     hub.break_once("gate:treasury")
     progress = await hub.ship()
     reason = only_reason(progress, "gate:treasury")
-    assert reason.next == "fix it, then release freeze; if it was chance, release resume"
+    assert reason.next == "fix it, then release prepare; if it was chance, release resume"
     assert progress.live == PACKAGES_LIVE
     await require_log(hub, "gate:treasury", "FAILED (failures=1)")
     assert not hub.of("platform.release")
     await hub.push("treasury", "release", {"NEWS": "a fix\n"})
     await hub.station.conductor.freeze(OLIVE)
-    assert (await hub.ship()).state is ShipState.FINISHED
+    assert (await hub.ship()).state is RunState.FINISHED
     await hub.require_shipped_once()
 
 
 async def test_a_red_gate_that_was_chance_is_green_at_the_resume(hub: DemoJourney):
     hub.break_once("gate:treasury")
-    assert (await hub.ship()).state is ShipState.STOPPED
+    assert (await hub.ship()).state is RunState.STOPPED
     await finish(hub)
 
 
@@ -257,7 +258,7 @@ async def test_a_red_release_check_publishes_nothing_at_all(packages: DemoJourne
 
 async def test_a_red_page_never_stops_the_ship_and_says_how_to_roll_back(satellite: DemoJourney):
     satellite.break_once("seal:kiosk")
-    assert (await satellite.ship()).state is ShipState.FINISHED
+    assert (await satellite.ship()).state is RunState.FINISHED
     [seal] = (await satellite.station.conductor.status(RELEASE)).seals
     assert seal.status is SealStatus.RED
     assert "/ is 200 with '<h1>': 500" in seal.summary

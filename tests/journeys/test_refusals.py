@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from core.errors import Refused
-from core.journal import ShipState
+from core.journal import RunState
 from core.releases import Release, ReleaseState
 from core.train.proposal import Proposal
 from tests.world.demo_trains import HUB, DemoJourney
@@ -39,7 +39,7 @@ async def require_refused(journey: DemoJourney, proposal: Proposal) -> None:
 async def freeze_and_ship(journey: DemoJourney) -> None:
     """What a refusal advises, after its cause is gone."""
     await journey.station.conductor.freeze(OLIVE)
-    assert (await journey.ship()).state is ShipState.FINISHED
+    assert (await journey.ship()).state is RunState.FINISHED
     await journey.require_shipped_once()
 
 
@@ -48,7 +48,7 @@ async def test_every_branch_that_moved_after_the_freeze_is_a_reason_and_a_new_fr
         await hub.push(name, "release", {"NEWS": "more work\n"})
     proposal = await hub.proposal()
     assert set(said(proposal)) == {f"{name} has drifted since the freeze" for name in ("coin-core", "treasury")}
-    assert {reason.next for reason in proposal.problems} == {"prepare again: release freeze"}
+    assert {reason.next for reason in proposal.problems} == {"release prepare"}
     await require_refused(hub, proposal)
     await require_nothing_moved(hub)
     await freeze_and_ship(hub)
@@ -109,7 +109,7 @@ async def test_an_index_that_does_not_answer_is_cannot_tell_and_nothing_is_start
     await require_refused(packages, proposal)
     await require_nothing_moved(packages)
     await packages.world.index.start()
-    assert (await packages.ship()).state is ShipState.FINISHED
+    assert (await packages.ship()).state is RunState.FINISHED
     await packages.require_shipped_once()
 
 
@@ -122,7 +122,7 @@ async def test_a_number_that_holds_other_bytes_is_refused_and_says_whose_they_ar
     await require_nothing_moved(packages, "index.published")
     await bump(packages)
     await packages.station.conductor.freeze(OLIVE)
-    assert (await packages.ship()).state is ShipState.FINISHED
+    assert (await packages.ship()).state is RunState.FINISHED
     published = [one["filename"] for one in packages.of("index.published", version="1.1.1")]
     assert len(published) == len(set(published)) == 4
     packages.require_possible()
@@ -136,7 +136,7 @@ async def test_a_number_that_was_yanked_is_refused_although_the_bytes_are_ours(p
     packages.world.index.yank("coin-core", NEW, "broken")
     proposal = await packages.proposal()
     assert said(proposal) == ["coin-core 1.1.0 was yanked"]
-    assert proposal.problems[0].next == "bump the version, then release freeze"
+    assert proposal.problems[0].next == "bump the version, then release prepare"
     await require_nothing_moved(packages, "index.published", "index.yanked")
 
 
@@ -149,7 +149,7 @@ async def test_a_tag_without_its_version_is_a_number_that_is_spent(packages: Dem
 async def test_a_number_that_is_taken_after_the_confirmation_stops_before_the_push(packages: DemoJourney):
     ship = await packages.confirm()
     await packages.upload("coin-core", TAKEN, b"not ours", author="Mallory")
-    assert (await packages.drive(ship)).state is ShipState.STOPPED
+    assert (await packages.drive(ship)).state is RunState.STOPPED
     report = await packages.report()
     assert "coin-core 1.1.0 is taken by other bytes" in report
     assert "Mallory's" in report

@@ -11,7 +11,7 @@ import re
 import shlex
 import signal
 
-from core.journal import ShipState
+from core.journal import RunState
 from tests.world.demo_trains import DemoJourney
 from tests.world.stations import RELEASE, Said, said
 
@@ -129,6 +129,6 @@ async def test_a_question_exits_with_3_until_it_is_answered(hub: DemoJourney):
     assert asking.exit_code == 3
     assert "--answer happened" in asking.out
     assert (await hub.type(*RESUME)).exit_code == 3
-    assert (await hub.progress()).state is ShipState.ASKING
+    assert (await hub.progress()).state is RunState.ASKING
     assert (await hub.type(*RESUME, "--answer", "happened")).exit_code == 0
     await hub.require_shipped_once()

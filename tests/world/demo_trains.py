@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import aiohttp
 
+from bot.demo.origins import WORK
 from bot.demo.transcript import Transcript
 from bot.demo.world import DemoWorld
 from core.registry import Package
@@ -54,8 +55,11 @@ class DemoJourney(Journey[LookedAtWorld]):
         super().__init__(LookedAtWorld(folder, transcript), transcript)
 
     async def prepare(self) -> None:
-        """Also give the hub a release phase, from this train on."""
+        """Also merge the work by hand, and give the hub a release phase, from this train on."""
         await super().prepare()
+        for name, branches in WORK.items():
+            await self.git(name, "checkout", "--quiet", "-b", "release", next(iter(branches)))
+            await self.git(name, "push", "--quiet", "origin", "release")
         mark, procfile = self.world.folder / "broken" / RELEASE_PHASE, self.checkout("treasury") / "Procfile"
         line = f'release: if rm "{mark}" 2>/dev/null; then echo "the seats table is locked"; exit 1; fi\n'
         await self.push("treasury", "release", {"Procfile": procfile.read_text() + line})

@@ -19,20 +19,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
 
-from bot import console
+from bot import release_console
 from bot.bootstrap import Station, opened
 from bot.demo.platform import Platform
 from bot.demo.transcript import Transcript
 from bot.drafts import draft
 from core.conductor import Answer
 from core.events import EventKind
-from core.journal import Ship
+from core.journal import Run
 from core.permissions import Actor, Face, Role
 from core.registry import App, Package
 from core.releases import Frozen, ReleaseState
 from core.tasks import Stage
 from core.train.progress import Progress, StepState
 from core.train.proposal import Proposal
+from tests.world.reviewing import brought_to_review
 
 OLIVE = Actor("olive", frozenset(Role), Face.CLI)
 RELEASE, NEW = "r1", "1.1.0"
@@ -80,7 +81,8 @@ class Journey(Generic[W]):
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            up = self.await_effects("platform.boot", len(self.world.platform.apps))
+            in_production = [name for name in self.world.platform.apps if not name.endswith("-qa")]
+            up = self.await_effects("platform.boot", len(in_production))
             await stack.enter_async_context(self.world)
             await up()
             self.environ = self.world.environ
@@ -117,8 +119,7 @@ class Journey(Generic[W]):
     async def review(self, slug: str, **fields: Any) -> None:
         """A new task that went all the way to reviewed."""
         await self.station.board.new(OLIVE, draft(title=slug, slug=slug, kind="feature", **fields))
-        for stage in (Stage.BUILDING, Stage.SUBMITTED, Stage.REVIEWED):
-            await self.station.board.move(OLIVE, slug, stage)
+        await brought_to_review(self.station.board, slug)
 
     async def assemble(self, tasks: Sequence[str]) -> None:
         """Open the train with `tasks` aboard and freeze it."""
@@ -135,11 +136,11 @@ class Journey(Generic[W]):
         assert not proposal.problems, proposal.problems
         return proposal.digest
 
-    async def confirm(self) -> Ship:
+    async def confirm(self) -> Run:
         """Read the plan and press the button; nothing runs yet."""
         return await self.station.conductor.ship(OLIVE, RELEASE, await self.offered(), "test")
 
-    async def drive(self, ship: Ship) -> Progress:
+    async def drive(self, ship: Run) -> Progress:
         """Run a confirmed ship until it rests."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             await self.station.dispatcher.drive(ship.id)
@@ -163,6 +164,18 @@ class Journey(Generic[W]):
         await self.git(name, "add", "--all")
         await self.git(name, "commit", "--quiet", "--message", "A change by somebody")
         await self.git(name, "push", "--quiet", "origin", branch)
+
+    async def lay_branches(self) -> None:
+        """Somebody pushes the work of every task, merged by hand already, as the branch of that task, too."""
+        for slug, fields in self.tasks.items():
+            for name in fields["repositories"]:
+                if not (self.world.origin(name) / "refs" / "heads" / "feat" / slug).exists():
+                    await self.git(name, "push", "--quiet", "origin", f"origin/release:refs/heads/feat/{slug}")
+
+    async def file(self, name: str, commit: str, path: str) -> str:
+        """What `path` of `name` says at `commit`, as a clone sees it."""
+        await self.git(name, "fetch", "--quiet", "origin")
+        return await self.git(name, "show", f"{commit}:{path}")
 
     def checkout(self, name: str) -> Path:
         """Somebody's clone of `name`."""
@@ -208,7 +221,7 @@ class Journey(Generic[W]):
 
     async def report(self) -> str:
         """What the operator reads about the newest ship."""
-        return "\n".join(console.report(await self.progress()))
+        return "\n".join(release_console.report(await self.progress()))
 
     async def started(self, step: str) -> None:
         """Wait until `step` runs."""
@@ -268,7 +281,7 @@ class Journey(Generic[W]):
         commands = [task for task in status.tasks if task.post_deploy_cmd]
         assert len(self.of("platform.run")) == runs * len(commands)
         for task in status.tasks:
-            moves = (await self.station.board.show(task.slug)).moves
+            moves = (await self.station.board.show(OLIVE, task.slug)).moves
             assert all(one.to == other.origin for one, other in pairwise(moves)), moves
         self.require_possible()
 

@@ -24,12 +24,14 @@ class World:
 
     def __init__(self) -> None:
         self.commits: dict[Sha, tuple[tuple[Sha, ...], dict[str, bytes]]] = {}
+        self.messages: dict[Sha, tuple[str, str]] = {}
         self.refs: dict[tuple[str, str], Sha] = {}
         self.tags: dict[tuple[str, str], Sha] = {}
         self.published: dict[tuple[str, str], dict[str, str]] = {}
         self.yanked: set[tuple[str, str]] = set()
         self.requires: dict[str, tuple[str, ...]] = {}
         self.running: dict[str, Sha] = {}
+        self.on_qa: dict[str, Sha] = {}
         self.blind: set[str] = set()
         self.kept: dict[str, bytes] = {}
         self.ledger: list[tuple[str, ...]] = []

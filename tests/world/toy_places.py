@@ -16,13 +16,11 @@ from core.ports import Dependency, Finished, Listing, Needs, Pin, Relation
 from core.registry import App, Argv, Package, Repository, Sha, Target
 from core.releases import Artefact
 from tests.world.toy import World
+from tests.world.toy_merges import ToyMerges
 
 
-class ToyRepositories:
+class ToyRepositories(ToyMerges):
     """git, as far as the train uses it."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
 
     async def branch_head(self, repository: Repository, branch: str) -> Sha | None:
         await self._world.ask(f"git {repository.name}")
@@ -65,7 +63,9 @@ class ToyRepositories:
             shutil.rmtree(folder)
 
     async def derive(self, repository: Repository, parent: Sha, files: Mapping[str, bytes], message: str) -> Sha:
-        return self._world.commit({**self._world.commits[parent][1], **files}, parent)
+        made = self._world.commit({**self._world.commits[parent][1], **files}, parent)
+        self._world.messages[made] = ("Stationmaster", message)
+        return made
 
     async def push(self, repository: Repository, commit: Sha, branch: str, *, expected: Sha | None) -> None:
         place = (repository.name, branch)
@@ -98,7 +98,7 @@ class ToyRepositories:
 
 
 class ToyEcosystem:
-    """Manifest lines `name@branch` or `name==version`; the lock says the same of what the registry offers.
+    """Manifest lines `name@branch` or `name==version`; the lock has what the registry offers, and `name@commit`.
 
     A built file is called `name-version.pkg`.
     """
@@ -115,7 +115,7 @@ class ToyEcosystem:
         return (self.manifest, self.lock)
 
     def dependencies(self, files: Mapping[str, bytes | None]) -> tuple[Dependency, ...]:
-        locked = dict(line.split("==") for line in (files.get(self.lock) or b"").decode().splitlines())
+        locked = self.locked_versions(files.get(self.lock) or b"")
         found: list[Dependency] = []
         for line in (files.get(self.manifest) or b"").decode().splitlines():
             name = line.replace("==", "@").split("@")[0]
@@ -123,14 +123,19 @@ class ToyEcosystem:
         return tuple(found)
 
     def repinned(self, manifest: bytes, pins: Sequence[Pin]) -> bytes:
-        wanted = {pin.distribution: pin.version for pin in pins}
+        wanted = {pin.distribution: f"@{pin.commit}" if pin.commit else f"=={pin.version}" for pin in pins}
         lines = manifest.decode().splitlines()
         names = [line.replace("==", "@").split("@")[0] for line in lines]
-        pinned = [f"{n}=={wanted[n]}" if n in wanted else line for n, line in zip(names, lines, strict=True)]
+        if any("==" in line and "@" in wanted.get(name, "") for line, name in zip(lines, names, strict=True)):
+            raise Refused("a published version cannot be at a commit")
+        pinned = [f"{n}{wanted[n]}" if n in wanted else line for n, line in zip(names, lines, strict=True)]
         return ("\n".join(pinned) + "\n").encode()
 
     def locked_versions(self, lock: bytes) -> Mapping[str, str]:
-        return dict(line.split("==") for line in lock.decode().splitlines())
+        return dict(line.split("==") for line in lock.decode().splitlines() if "==" in line)
+
+    def locked_commits(self, lock: bytes) -> Mapping[str, str]:
+        return dict(line.split("@") for line in lock.decode().splitlines() if "@" in line)
 
     def is_newer(self, version: str, than: str) -> bool:
         return tuple(map(int, version.split("."))) > tuple(map(int, than.split(".")))
@@ -183,13 +188,17 @@ class ToyEcosystem:
         await self._world.ask("index")
         lines = (worktree / self.manifest).read_text().splitlines()
         for pin in pins:
-            if (pin.distribution, pin.version) not in self._world.published:
-                self._world.impossible.append(f"a consumer before {pin.distribution} {pin.version}")
+            is_there = (pin.distribution, pin.version) in self._world.published
+            if pin.commit:
+                is_there = self._world.refs[pin.package, "release"] == pin.commit
+            if not is_there:
+                self._world.impossible.append(f"a consumer before {pin.distribution} {pin.exact}")
         if self._world.stuck_locks:  # the resolver exits 0 and moves nothing (L13)
             self._world.stuck_locks -= 1
             (worktree / self.lock).touch()
             return
-        (worktree / self.lock).write_text("\n".join(sorted(line for line in lines if "==" in line)) + "\n")
+        exact = (line for line in lines if "==" in line or line.partition("@")[2] in self._world.commits)
+        (worktree / self.lock).write_text("\n".join(sorted(exact)) + "\n")
 
 
 class ToyShelf:
@@ -231,37 +240,50 @@ class ToyStrategy:
     async def observe(self, app: App, target: Target, commit: Sha) -> Observation:
         if app.name in self._world.blind:
             return Blind("it cannot say what it runs")
-        await self._world.ask(f"platform {app.name}")
-        return Already({"verified": True}) if self._world.running.get(app.name) == commit else NotYet()
+        await self._world.ask(f"platform {_named(app, target)}")
+        return Already({"verified": True}) if self._running(app, target).get(app.name) == commit else NotYet()
 
     async def deploy(self, app: App, target: Target, commit: Sha, *, log: Path) -> Facts:
-        await self._world.ask(f"deploy {app.name}")
+        name, running, branch = _named(app, target), self._running(app, target), _branch(app, target)
+        await self._world.ask(f"deploy {name}")
         hub = self._world.hub
-        if hub and app.name != hub and self._world.running.get(hub) != self._world.refs.get((hub, "main")):
-            self._world.impossible.append(f"{app.name} before its hub")
-        if self._world.refs.get((app.name, "main")) != commit:
-            self._world.impossible.append(f"{app.name} before its main")
+        if hub in running and app.name != hub and running.get(hub) != self._world.refs.get((hub, branch)):
+            self._world.impossible.append(f"{name} before its hub")
+        if commit not in self._world.ancestors(self._world.refs[app.name, branch]):
+            self._world.impossible.append(f"{name} before its {branch}")
 
         def apply() -> None:
-            self._world.running[app.name] = commit
+            running[app.name] = commit
 
-        self._world.effect("deploy", app.name, commit, apply=apply)
-        await self._world.ask(f"answer of deploy {app.name}")
+        self._world.effect("deploy", name, commit, apply=apply)
+        await self._world.ask(f"answer of deploy {name}")
         return {"verified": app.name not in self._world.blind}
 
     def run_argv(self, app: App, target: Target, command: Argv) -> Argv | None:
         return ("toy", "run", app.name, *command)
 
-    async def run(self, app: App, target: Target, command: Argv, *, log: Path) -> Facts:
-        await self._world.ask(f"run {app.name}")
-        if self._world.running.get(app.name) != self._world.refs.get((app.name, "main")):
-            self._world.impossible.append(f"a command on {app.name} before its new code runs")
-        self._world.effect("run", app.name, *command, apply=lambda: None)
-        await self._world.ask(f"answer of run {app.name}")
+    async def run(self, app: App, target: Target, command: Argv, commit: Sha, *, log: Path) -> Facts:
+        name = _named(app, target)
+        await self._world.ask(f"run {name}")
+        if self._running(app, target).get(app.name) != commit:
+            self._world.impossible.append(f"a command on {name} before its new code runs")
+        self._world.effect("run", name, *command, apply=lambda: None)
+        await self._world.ask(f"answer of run {name}")
         return {"exit": 0}
 
     async def rollback(self, app: App, target: Target, bad: Sha) -> tuple[str, ...]:
         return (f"toy rollback {app.name}",)
+
+    def _running(self, app: App, target: Target) -> dict[str, Sha]:
+        return self._world.on_qa if target == app.qa_deploy else self._world.running
+
+
+def _named(app: App, target: Target) -> str:
+    return f"{app.name} on QA" if target == app.qa_deploy else app.name
+
+
+def _branch(app: App, target: Target) -> str:
+    return "release" if target == app.qa_deploy else "main"
 
 
 class ToyProcesses:

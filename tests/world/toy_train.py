@@ -6,24 +6,28 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from core.board import Board
 from core.conductor import Answer, Conductor
-from core.journal import Ship
+from core.journal import Run
 from core.permissions import Actor, Face, Role
 from core.ports import Ports
 from core.records import Records
 from core.registry import App, Package, Registry, Sha, Target
-from core.tasks import Stage, Task, TaskType, Work
+from core.tasks import Task, TaskType, Work
 from core.train.dispatcher import Dispatcher
 from core.train.progress import Progress
+from tests.world.reviewing import ADA as ADA
+from tests.world.reviewing import REX as REX
+from tests.world.reviewing import brought_to_review
 from tests.world.toy import World
 from tests.world.toy_ports import toy_ports
 
 OLIVE = Actor("olive", frozenset({Role.OPERATOR}), Face.CLI)
-ADA = Actor("ada", frozenset({Role.AGENT}), Face.CLI)
-REX = Actor("rex", frozenset({Role.REVIEWER}), Face.CLI)
 RELEASE = "r1"
 TARGET = Target(strategy="toy", smoke_url="http://localhost")
+QA = Target(strategy="toy", options={"app": "qa"}, smoke_url="http://qa.localhost")
 
 
 def registry() -> Registry:
@@ -38,6 +42,17 @@ def registry() -> Registry:
         App(name="docs", url="x", test_cmd=("test", "docs")),
     ]
     return registry_of(packages, apps)
+
+
+def registry_with_qa() -> Registry:
+    """The same, where hub and turf are seen on QA, and two repositories declare what QA wants to be green before."""
+    without = registry()
+    apps = {
+        name: replace(app, qa_deploy=QA, qa_test_cmd=app.test_cmd) if app.prod_deploy else app
+        for name, app in without.apps.items()
+    }
+    money = replace(without.packages["money"], qa_test_cmd=("qa", "money"))
+    return Registry({**without.packages, "money": money}, apps)
 
 
 def registry_of(packages: Sequence[Package], apps: Sequence[App]) -> Registry:
@@ -69,6 +84,15 @@ def lay_out(world: World, registered: Registry | None = None, files: Mapping[str
             world.requires[name] = tuple(ours for need in needs if (ours := need.split("==")[0]) in registered.packages)
 
 
+def lay_out_branches(world: World, drafts: Sequence[Task]) -> None:
+    """Origin's branches after `lay_out`, before anything was merged: the work is on the branches of `drafts`."""
+    for task in drafts:
+        for work in task.works:
+            release = (work.repository, "release")
+            world.refs[work.repository, work.branch] = world.refs[release]
+            world.refs[release] = world.refs[work.repository, "main"]
+
+
 def draft(slug: str, *repositories: str, command: str = "", depends_on: tuple[str, ...] = ()) -> Task:
     """A task as somebody would type it."""
     return Task(
@@ -97,9 +121,7 @@ class Station:
         """Tasks that went all the way to reviewed."""
         for one in drafts:
             await self.board.new(ADA, one)
-            await self.board.move(ADA, one.slug, Stage.BUILDING)
-            await self.board.move(ADA, one.slug, Stage.SUBMITTED)
-            await self.board.move(REX, one.slug, Stage.REVIEWED)
+            await brought_to_review(self.board, one.slug)
         return [one.slug for one in drafts]
 
     async def prepared(self, *drafts: Task) -> None:
@@ -107,17 +129,21 @@ class Station:
         await self.conductor.open(OLIVE, RELEASE, await self.reviewed(*drafts))
         await self.conductor.freeze(OLIVE, RELEASE)
 
+    async def brought_to_qa(self) -> Run:
+        """Prepare, and drive to wherever it ends."""
+        return await self.dispatcher.drive((await self.conductor.prepare(OLIVE, RELEASE, "test")).id)
+
     async def confirmed(self) -> int:
         """Offer and confirm; returns the id of the ship."""
         offer = await self.conductor.offer(OLIVE, RELEASE)
         assert not offer.proposal.problems, offer.proposal.problems
         return (await self.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "test")).id
 
-    async def shipped(self) -> Ship:
+    async def shipped(self) -> Run:
         """Offer, confirm and drive to wherever it ends."""
         return await self.dispatcher.drive(await self.confirmed())
 
-    async def resumed(self, answer: Answer | None = None) -> Ship:
+    async def resumed(self, answer: Answer | None = None) -> Run:
         """Resume and drive to wherever it ends."""
         return await self.dispatcher.drive((await self.conductor.resume(OLIVE, RELEASE, answer)).id)
 
