@@ -7,15 +7,19 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.benchmarks import acknowledgement, start, train_cost
+from tests.benchmarks import acknowledgement, agents, assembling, board, start, train_cost
 from tests.benchmarks.figures import Figure, table, write
 
 BENCHMARKS: dict[str, Callable[[Path], list[Figure]]] = {
     "help": start.help_page,
+    "assembling": assembling.many_branches,
     "ready": start.bot_ready,
     "acknowledgement": acknowledgement.while_a_step_is_loud,
     "serial": train_cost.serial,
     "side-by-side": train_cost.side_by_side,
+    "board": board.full_board,
+    "lists": agents.lists,
+    "handoffs": agents.handoffs,
 }
 BUILD = Path(__file__).resolve().parent.parent.parent / "build"
 

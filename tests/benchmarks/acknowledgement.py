@@ -12,6 +12,7 @@ from bot.demo.discord.messages import walk
 from bot.demo.discord.people import Person
 from tests.benchmarks.figures import Figure, figure, machine
 from tests.benchmarks.served import Bot, Served
+from tests.world.waiting import until
 
 _WARM_SECONDS = 3.0
 _PAUSE_SECONDS = 0.05  # between two questions
@@ -52,24 +53,24 @@ async def _begun(olive: Person) -> None:
     outcome = await olive.command(["release", "ship"])
     assert outcome["message"], outcome
     number = outcome["message"]["id"]
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        while True:
-            (shown,) = (each for each in olive.messages() if each["id"] == number)
-            buttons = {each["label"]: each["custom_id"] for each in walk(shown["components"]) if each["type"] == 2}
-            if buttons:
-                break
-            await asyncio.sleep(0.02)
-    (ship,) = (custom_id for label, custom_id in buttons.items() if label.startswith("Ship"))
+
+    def buttons() -> dict[str, str]:
+        (shown,) = (each for each in olive.messages() if each["id"] == number)
+        return {each["label"]: each["custom_id"] for each in walk(shown["components"]) if each["type"] == 2}
+
+    await until(buttons)
+    (ship,) = (custom_id for label, custom_id in buttons().items() if label.startswith("Ship"))
     assert (await olive.click(number, ship))["outcome"] == "deferred"
 
 
 async def _log(folder: Path) -> Path:
     """The log of the gate, as soon as something is in it."""
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        while True:
-            if found := [path for path in folder.glob("state/logs/*/*gate*.log") if path.stat().st_size]:
-                return found[0]
-            await asyncio.sleep(0.02)
+
+    def written() -> list[Path]:
+        return [path for path in folder.glob("state/logs/*/*gate*.log") if path.stat().st_size]
+
+    await until(written)
+    return written()[0]
 
 
 async def _asked(olive: Person, bot: Bot, seconds: float) -> tuple[list[float], float]:

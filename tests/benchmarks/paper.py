@@ -93,7 +93,7 @@ class CommandStrategy:
     def run_argv(self, app: App, target: Target, command: Argv) -> Argv | None:
         return None
 
-    async def run(self, app: App, target: Target, command: Argv, *, log: Path) -> Facts:
+    async def run(self, app: App, target: Target, command: Argv, commit: Sha, *, log: Path) -> Facts:
         raise AssertionError("the benchmark's train has no post-deploy commands")
 
     async def rollback(self, app: App, target: Target, bad: Sha) -> tuple[str, ...]:

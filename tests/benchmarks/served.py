@@ -16,9 +16,9 @@ from typing import Any
 from bot.bootstrap import opened
 from bot.demo.discord import LoopbackDiscord
 from bot.demo.discord.protocol import Payload
-from core.tasks import Stage
 from tests.benchmarks.team import git
-from tests.world.toy_train import ADA, OLIVE, RELEASE, REX, draft
+from tests.world.reviewing import ADA, brought_to_review
+from tests.world.toy_train import OLIVE, RELEASE, draft
 
 STATIONMASTER = Path(sys.executable).with_name("stationmaster")
 APP = "talker"
@@ -77,8 +77,7 @@ class Served:
         git(work, "commit", "--quiet", "--message", "talk")
         async with opened(self.environ) as station:
             await station.board.new(ADA, draft("talk", APP))
-            for actor, stage in ((ADA, Stage.BUILDING), (ADA, Stage.SUBMITTED), (REX, Stage.REVIEWED)):
-                await station.board.move(actor, "talk", stage)
+            await brought_to_review(station.board, "talk")
             await station.conductor.open(OLIVE, RELEASE, ["talk"])
             await station.conductor.freeze(OLIVE, RELEASE)
 

@@ -30,7 +30,7 @@ def bot_ready(folder: Path, *, runs: int = 5) -> list[Figure]:
     """From the start of the process until Discord has the commands: the first time ever, and later ones."""
     first, *later = asyncio.run(_starts(folder, runs + 1))
     return [
-        figure("bot ready, first start ever", first, "s", bar=2),
+        figure("bot ready, first start ever", first, "s", bar=1),
         figure("bot ready", statistics.median(later), "s", bar=1),
     ]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.benchmarks import acknowledgement, start, train_cost
+from tests.benchmarks import acknowledgement, agents, assembling, board, start, train_cost
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.figures import Figure, figure, table, write
 
@@ -17,8 +17,12 @@ TINY: dict[str, Callable[[Path], list[Figure]]] = {
     "help": partial(start.help_page, runs=1),
     "ready": partial(start.bot_ready, runs=1),
     "acknowledgement": partial(acknowledgement.while_a_step_is_loud, seconds=2, lines_per_second=200),
+    "assembling": partial(assembling.many_branches, files=600, branches=2),
     "serial": partial(train_cost.serial, satellites=1, runs=1),
     "side-by-side": partial(train_cost.side_by_side, satellites=1, runs=1, tool_seconds=0),
+    "board": partial(board.full_board, few=10, many=20, rounds=6),
+    "lists": partial(agents.lists, tasks=20, rounds=6),
+    "handoffs": partial(agents.handoffs, agents=3, pauses=(0,)),
 }
 
 
@@ -44,4 +48,4 @@ def test_a_missed_bar_is_marked_and_written_down(tmp_path: Path) -> None:
 
 def test_a_benchmark_that_nobody_knows_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["speed"]) == 2
-    assert "known: help, ready" in capsys.readouterr().err
+    assert "known: help, " in capsys.readouterr().err

@@ -11,13 +11,13 @@ from time import perf_counter
 
 from core.board import Board
 from core.conductor import Conductor
-from core.journal import ShipState
-from core.tasks import Stage
+from core.journal import RunState
 from core.train.dispatcher import Dispatcher
 from tests.benchmarks import paper
 from tests.benchmarks.figures import Figure, figure
 from tests.benchmarks.team import PACKAGES, Team
-from tests.world.toy_train import ADA, OLIVE, RELEASE, REX, draft
+from tests.world.reviewing import ADA, brought_to_review
+from tests.world.toy_train import OLIVE, RELEASE, draft
 
 
 def serial(folder: Path, *, satellites: int = 6, runs: int = 5) -> list[Figure]:
@@ -54,8 +54,7 @@ async def _shipped(team: Team, at_once: int) -> float:
     async with paper.opened(team, at_once=at_once) as ports:
         board, conductor = Board(registry, {"toy": ("unit",)}, ports), Conductor(registry, ports)
         await board.new(ADA, draft("all", *PACKAGES, *team.apps))
-        for actor, stage in ((ADA, "building"), (ADA, "submitted"), (REX, "reviewed")):
-            await board.move(actor, "all", Stage(stage))
+        await brought_to_review(board, "all")
         await conductor.open(OLIVE, RELEASE, ["all"])
         await conductor.freeze(OLIVE, RELEASE)
         offer = await conductor.offer(OLIVE, RELEASE)
@@ -64,7 +63,7 @@ async def _shipped(team: Team, at_once: int) -> float:
         begun = perf_counter()
         ended = await Dispatcher(ports, "benchmark").drive(ship.id)
         took = perf_counter() - begun
-    assert ended.state is ShipState.FINISHED, ended.reasons
+    assert ended.state is RunState.FINISHED, ended.reasons
     return took
 
 
