@@ -85,7 +85,8 @@ async def _earlier(tx: Transaction, claim: Answered) -> bytes | None:
     if found is None:
         return None
     if found.request != claim.request:
-        what, why = "this Idempotency-Key was used for another request", f"at {found.at:%Y-%m-%d %H:%M:%S} UTC"
+        what, at = "this Idempotency-Key was used for another request", f"{found.at:%Y-%m-%d %H:%M:%S} UTC"
+        why = f"at {at}, or by a token with other roles"
         raise Rejected(HTTPStatus.CONFLICT, [Reason(what, why, "take a new key for a new request")])
     if found.answer is None:
         why = (

@@ -127,7 +127,8 @@ class Api:
 
         headers = dict(_HEADERS)
         if route.writes:
-            asked = b"\n".join((request.method.encode(), request.raw_path.encode(), body))
+            said_by = " ".join(sorted(actor.roles))  # what was answered to more rights is no answer to fewer
+            asked = b"\n".join((f"{said_by} {request.method} {request.raw_path}".encode(), body))
             claim = once.used_for(actor.name, _key(request), asked, self._clock.now())
             if route.is_long:
                 answer, repeated = await once.after_a_claim(self._records, claim, call)

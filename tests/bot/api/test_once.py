@@ -9,6 +9,7 @@ import pytest
 from bot.api import once
 from bot.api.problems import Rejected
 from core.errors import StepFailed
+from core.permissions import Role
 from core.records import Records
 from tests.world.api import DRAFT, Agent, Service
 
@@ -31,6 +32,13 @@ async def test_the_same_key_for_another_body_or_path_is_refused(ada: Agent) -> N
 async def test_a_key_is_its_bearers_own(ada: Agent, olive: Agent) -> None:
     await ada.post("/v1/tasks", DRAFT, Idempotency_Key="k1")
     assert (await olive.ask("POST", "/v1/releases", {"slug": "r1"}, Idempotency_Key="k1")).status == 201
+
+
+async def test_a_token_with_fewer_roles_is_not_given_the_answer_of_one_with_more(service: Service, ada: Agent) -> None:
+    await ada.post("/v1/tasks", DRAFT, Idempotency_Key="k1")
+    weaker = await service.agent("ada", Role.REVIEWER)
+    refused = await weaker.ask("POST", "/v1/tasks", DRAFT, Idempotency_Key="k1")
+    assert (refused.status, refused.whats) == (409, ["this Idempotency-Key was used for another request"])
 
 
 async def test_a_refused_request_gives_its_key_back(ada: Agent) -> None:
