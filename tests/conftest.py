@@ -50,6 +50,9 @@ def _guard(event: str, args: tuple[Any, ...]) -> None:
 
 # Children cannot be watched from here: they get a home of their own.
 os.environ["HOME"] = tempfile.mkdtemp(prefix="stationmaster-home-")
+# A demo that is dead for a moment must find its ports again: who tests beside us takes others.
+_FIRST_PORT = 20_000 + 1_500 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8)
+os.environ["STATIONMASTER_DEMO_PORTS"] = f"{_FIRST_PORT}-{_FIRST_PORT + 1_499}"
 sys.addaudithook(_guard)
 
 

@@ -11,7 +11,7 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 _BOOT_SECONDS = 60
@@ -50,14 +50,16 @@ def procfile(slug: Path) -> dict[str, str]:
 
 async def boot(command: str, slug: Path, env: Mapping[str, str], log: Path) -> Dyno:
     """Start a web process on a free port, named in PORT. Whether it boots is another question."""
-    place = socket.socket()
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # who listens there says the same, as servers do
-    place.bind(("127.0.0.1", 0))
-    port = place.getsockname()[1]
-    if not _libc:
-        place.close()  # elsewhere than on Linux nobody could listen there
-    with log.open("ab") as output:
-        return Dyno(await _spawn(command, slug, {**env, "PORT": str(port)}, output.fileno()), port, place)
+    with log.open("ab") as output, ExitStack() as unless_started:
+        place = unless_started.enter_context(socket.socket())
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # who listens there says the same, as servers do
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+        if not _libc:
+            place.close()  # elsewhere than on Linux nobody could listen there
+        dyno = Dyno(await _spawn(command, slug, {**env, "PORT": str(port)}, output.fileno()), port, place)
+        unless_started.pop_all()
+    return dyno
 
 
 async def finish(command: str, slug: Path, env: Mapping[str, str]) -> tuple[int, str]:

@@ -82,9 +82,9 @@ class HostedApp:
         self._boots = boots
         with suppress(FileNotFoundError):
             self._memory = msgspec.json.decode((self.folder / "memory.json").read_bytes(), type=Memory)
+        self._runner, self._memory.port = await serve(self._route, self._memory.port)
         connector = aiohttp.TCPConnector(force_close=True)
         self._client = aiohttp.ClientSession(connector=connector, auto_decompress=False)
-        self._runner, self._memory.port = await serve(self._route, self._memory.port)
         self._remember()
         self._boot_soon()
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 from aiohttp import web
 
+from core.errors import Refused
+
+VARIABLE = "STATIONMASTER_DEMO_PORTS"
 # Below the ports that systems hand out by themselves: nobody else is given ours while we are away.
-_PORTS = range(20_000, 32_000)
+_PORTS = "20000-31999"
 
 
 async def listen(runner: web.AppRunner, port: int) -> int:
-    """Listen on `port`, or on a free one where it is 0; returns the port. OSError when somebody else has `port`."""
+    """Listen on `port`, or on a free one where it is 0; returns the port. Refused when somebody else has `port`."""
+    first, _, last = os.environ.get(VARIABLE, _PORTS).partition("-")
     while True:
-        chosen = port or random.choice(_PORTS)
+        chosen = port or random.randint(int(first), int(last))
         try:
             await web.TCPSite(runner, "127.0.0.1", chosen).start()
-        except OSError:
+        except OSError as error:
             if port:
-                raise
+                next_ = "end the program that has it, or begin anew in another --state folder"
+                raise Refused(f"the demo cannot listen on its port {port} again", str(error), next_) from error
         else:
             return chosen

@@ -68,14 +68,15 @@ class Platform:
     async def __aenter__(self) -> Self:
         """Listen, write what git and people need, and boot what was running."""
         self._boots = await asyncio.TaskGroup().__aenter__()
-        self._runner, port = await serve(self._heroku, 0)
         self.bin.mkdir(parents=True, exist_ok=True)
-        start = (sys.executable, "-IS", heroku_command.__file__, f"127.0.0.1:{port}")
-        _write_script(self.bin / "heroku", f'#!/bin/sh\nexec {shlex.join(start)} "$@"\n')
         for app in self.apps.values():
             words = {"key": self.api_key, "slugs": app.folder, "heroku": self.bin / "heroku", "app": app.name}
             _make_remote(app.remote, _HOOK.format(**{name: shlex.quote(str(word)) for name, word in words.items()}))
             await app.start(self._boots)
+        # After the apps: a port of any number must not be one that an app has to have again.
+        self._runner, port = await serve(self._heroku, 0)
+        start = (sys.executable, "-IS", heroku_command.__file__, f"127.0.0.1:{port}")
+        _write_script(self.bin / "heroku", f'#!/bin/sh\nexec {shlex.join(start)} "$@"\n')
         return self
 
     async def __aexit__(self, *error: object) -> None:

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
+from bot.demo import listening
+from bot.demo.platform import Platform
 from bot.demo.transcript import Transcript
 from bot.demo.world import DemoWorld
+from core.errors import Refused
 
 
 async def test_a_world_that_cannot_be_laid_out_leaves_no_server_behind_and_can_be_entered_later(
@@ -26,3 +30,28 @@ async def test_a_world_that_cannot_be_laid_out_leaves_no_server_behind_and_can_b
         for url in (world.discord.base_url, world.index.simple_url):
             with pytest.raises(aiohttp.ClientConnectionError):
                 await client.get(url)
+
+
+async def test_a_new_server_never_takes_the_port_that_an_app_must_have_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def live() -> dict[str, str]:
+        async with Platform(tmp_path, ("hub", "kiosk"), record=Transcript().record) as platform:
+            return {name: app.url for name, app in platform.apps.items()}
+
+    monkeypatch.setenv(listening.VARIABLE, "19990-19992")
+    first = await live()
+    assert [await live() for _ in range(5)] == [first] * 5
+
+
+async def test_a_port_that_somebody_else_has_taken_is_named_with_what_to_do(tmp_path: Path) -> None:
+    taken, late = (web.AppRunner(web.Application()) for _ in range(2))
+    for runner in (taken, late):
+        await runner.setup()
+    try:
+        port = await listening.listen(taken, 0)
+        with pytest.raises(Refused, match=f"its port {port} again .* another --state folder"):
+            await listening.listen(late, port)
+    finally:
+        await taken.cleanup()
+        await late.cleanup()
