@@ -1,4 +1,4 @@
-"""Who goes before whom: packages by dependency level, the hub before its satellites (spec 6.3). Pure and stable."""
+"""Who goes before whom: by dependency level, the hub before its satellites (spec 6.3). Pure and stable."""
 
 from __future__ import annotations
 
@@ -28,6 +28,21 @@ def levels(names: Sequence[str], requires: Mapping[str, Collection[str]]) -> lis
         found.append([name for name in names if name in ready])
         sorter.done(*ready)
     return found
+
+
+def way(start: str, end: str, requires: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    """The shortest way from `start` to `end`, each requiring the next; empty when there is none."""
+    came_from, ahead = {start: ""}, [start]
+    for name in ahead:
+        if name == end:
+            found = [end]
+            while before := came_from[found[-1]]:
+                found.append(before)
+            return tuple(reversed(found))
+        new = [needed for needed in requires.get(name, ()) if needed not in came_from]
+        came_from.update(dict.fromkeys(new, name))
+        ahead += new
+    return ()
 
 
 def hub_first(apps: Sequence[App]) -> list[App]:

@@ -39,6 +39,10 @@ class Transaction(Access, Protocol):
         """Slugs that begin with `typed`, in their order; then tasks whose title has all of its words, or beginnings."""
         ...
 
+    async def needs(self, task: str) -> dict[str, list[str]]:
+        """What `task` depends on, and what those depend on, and so on: slug → slugs, all in one look."""
+        ...
+
     async def insert_task(self, task: Task) -> None:
         """Refused when the slug is taken."""
         ...

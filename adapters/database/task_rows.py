@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 import msgspec
@@ -54,6 +55,12 @@ class TaskRows(Connected):
             rows = (await self._run(titled.limit(limit * 4))).mappings()
             found |= {row["slug"]: row for row in rows if row["slug"] not in found}
         return [Suggestion(**row) for row in found.values()][:limit]
+
+    async def needs(self, task: str) -> dict[str, list[str]]:
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for one, needed in await self._run(_ALL_NEEDS, {"wanted": task}):
+            found[one].append(needed)
+        return found
 
     async def insert_task(self, task: Task) -> None:
         if await self.task(task.slug):
@@ -143,6 +150,13 @@ _ONE = select(*fields(tasks, Task)).where(tasks.c.slug == _WANTED)
 _NEEDS = (
     select(task_dependencies.c.depends_on)
     .where(task_dependencies.c.task == _WANTED)
+    .order_by(task_dependencies.c.position)
+)
+_NEEDED = select(_WANTED.label("slug")).cte("needed", recursive=True)
+_NEEDED = _NEEDED.union(select(task_dependencies.c.depends_on).where(task_dependencies.c.task == _NEEDED.c.slug))
+_ALL_NEEDS = (
+    select(task_dependencies.c.task, task_dependencies.c.depends_on)
+    .join(_NEEDED, _NEEDED.c.slug == task_dependencies.c.task)
     .order_by(task_dependencies.c.position)
 )
 _LAST = select(moves.c.to).where(moves.c.task == _WANTED).order_by(moves.c.id.desc()).limit(1)

@@ -8,6 +8,7 @@ from core.board.desk import Desk, existing_task
 from core.edits import TaskChanges, edited, edits, require_unchanged, with_dependency
 from core.errors import Refused
 from core.events import EventKind
+from core.order import way
 from core.permissions import Actor, Role, require
 from core.records import Transaction
 from core.tasks import Move, Task, new_task
@@ -47,8 +48,8 @@ class Writing(Desk):
         require(actor, Role.AGENT, "edit tasks")
         async with self._ports.records.transaction() as tx:
             task, other = await existing_task(tx, slug), await existing_task(tx, on)
-            way = () if remove else await _way(tx, other.slug, slug)
-            return await self._edited(tx, actor, task, with_dependency(task, on, way, remove=remove))
+            found = () if remove else way(other.slug, slug, await tx.needs(other.slug))
+            return await self._edited(tx, actor, task, with_dependency(task, on, found, remove=remove))
 
     async def _edited(self, tx: Transaction, actor: Actor, task: Task, changed: Task) -> Task:
         """Store an edit, field by field, with what it was before."""
@@ -58,16 +59,3 @@ class Writing(Desk):
         await tx.add_edits(found)
         await self._tell(tx, EventKind.TASK_EDITED, actor, task.slug, fields=[edit.field for edit in found])
         return await tx.update_task(task, changed)
-
-
-async def _way(tx: Transaction, start: str, end: str) -> tuple[str, ...]:
-    """Slugs from `start` to `end`, each depending on the next; empty when there is no way."""
-    ways, seen = [(start,)], {start}
-    while ways:
-        way = ways.pop()
-        if way[-1] == end:
-            return way
-        task = await existing_task(tx, way[-1])
-        ways += [(*way, needed) for needed in task.depends_on if needed not in seen]
-        seen.update(task.depends_on)
-    return ()

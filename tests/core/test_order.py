@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Refused
-from core.order import hub_first, levels
+from core.order import hub_first, levels, way
 from core.registry import App
 
 NAMES = [f"p{number}" for number in range(8)]
@@ -51,6 +53,20 @@ def test_a_circle_is_refused_and_shown(length: int) -> None:
     with pytest.raises(Refused, match="require each other in a circle") as refusal:
         levels(NAMES, circle)
     assert all(name in refusal.value.reasons[0].why for name in circle)
+
+
+@given(without_circles(), st.sampled_from(NAMES), st.sampled_from(NAMES))
+def test_a_way_is_found_where_there_is_one_each_requiring_the_next(
+    case: tuple[list[str], dict[str, set[str]]], start: str, end: str
+) -> None:
+    _names, requires = case
+    reached = {start}
+    for _ in NAMES:
+        reached |= {needed for name in reached for needed in requires.get(name, ())}
+    found = way(start, end, requires)
+    assert bool(found) == (end in reached)
+    assert not found or (found[0], found[-1]) == (start, end)
+    assert all(needed in requires[name] for name, needed in pairwise(found))
 
 
 @given(st.lists(st.booleans(), max_size=6))

@@ -66,6 +66,25 @@ async def test_two_edits_from_the_same_page_lose_nothing(
             assert {name: getattr(after, name) for name in one} == one
 
 
+async def test_a_long_chain_of_dependencies_keeps_nobody_from_writing(boards: tuple[Board, Board]) -> None:
+    """Looked at task by task, a chain of 10,000 held the record for as long as anybody waits for it."""
+    for number in range(60):
+        needs = (f"t{number - 1}",) if number else ()
+        await boards[0].new(ADA, draft(f"t{number}", "docs", depends_on=needs))
+    asked: list[str] = []
+
+    def hear(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        asked.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", hear)
+    try:
+        with pytest.raises(Refused, match="in a circle: t0 → t59 → t58"):
+            await boards[0].depend(ADA, "t0", "t59")
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", hear)
+    assert 0 < len(asked) < 20
+
+
 async def test_the_last_two_bids_at_once_are_both_in_and_revealed(boards: tuple[Board, Board]) -> None:
     await boards[0].new(ADA, draft("pay", "money"))
     await boards[0].bid(ADA, "pay", Bidder.DEV, Size.S)

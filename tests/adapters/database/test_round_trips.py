@@ -241,6 +241,19 @@ async def test_the_newest_tasks_and_releases_come_first_and_all_of_them_when_no_
         assert active and active.slug == "r1"
 
 
+async def test_a_chain_of_dependencies_is_read_in_one_look_and_only_that_one(board: Database) -> None:
+    async with board.transaction() as rows:
+        for number in range(300):
+            needs = (f"t{number - 1}", "a") if number else ("b",)
+            await rows.insert_task(a_task(f"t{number}", depends_on=needs))
+        before = await rows.task("b")
+        assert before
+        await rows.update_task(before, msgspec.structs.replace(before, depends_on=("t9",)))
+        needs = await rows.needs("t200")
+    assert list(needs["t200"]) == ["t199", "a"]
+    assert sorted(needs) == sorted(["b", *(f"t{number}" for number in range(201))]), "also where they go in a circle"
+
+
 async def test_the_newest_verdict_of_a_gate_counts(board: Database) -> None:
     async with board.transaction() as rows:
         for green in (False, True):
