@@ -98,7 +98,9 @@ async def serve(no_discord: bool) -> None:
 @click.option(
     "--transcript", metavar="FILE", help="Every Discord message and every effect on the world, as JSON lines."
 )
-@click.option("--break", "broken", metavar="STEP", help="Make a step fail once, e.g. deploy:kiosk; `list` names them.")
+@click.option(
+    "--break", "broken", metavar="STEP|list", help="Make a step fail once, e.g. deploy:kiosk; `list` tells which can."
+)
 @runs
 async def demo(stay: bool, state: str | None, transcript: str | None, broken: str | None) -> int:
     """Ship a whole train on this machine, without any account: Discord, git, registry and platform on loopback."""

@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from bot.demo.cast import Cast
 from bot.demo.narrator import Narrator
 from bot.demo.transcript import Transcript
 from bot.demo.tripwire import VARIABLE, Tripwire
-from bot.demo.world import DemoWorld
+from bot.demo.world import BREAKABLE, DemoWorld
 from bot.message import Act
 from bot.release_console import one_line
 from bot.serving import discord_bot, run_beside
@@ -40,8 +39,15 @@ _PATIENCE_SECONDS = 120
 async def demo(*, stay: bool, state: str | None, transcript: str | None, broken: str | None) -> int:
     """Play the story; with `stay` everything up to the ship, and then people play the rest on the page.
 
-    Exit code 0 when the train is shipped, 1 when the world complained. Refused for a step that cannot be broken.
+    Exit code 0 when the train is shipped, 1 when the world complained. Refused for a step that cannot be broken;
+    `broken="list"` only tells which can.
     """
+    if broken == "list":
+        click.echo("Each of these can fail once, e.g. --break deploy:kiosk:")
+        for kind, names in BREAKABLE.items():
+            click.echo("".join(f"  {kind}:{name}" for name in names))
+        return 0
+    _require_breakable(broken)
     with ExitStack() as stack:
         folder = (
             Path(state) if state else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stationmaster-")))
@@ -51,7 +57,6 @@ async def demo(*, stay: bool, state: str | None, transcript: str | None, broken:
         narrator = Narrator(click.echo)
         told.listeners.append(narrator.hear)
         world = DemoWorld(folder, told, broken=broken)
-        _require_breakable(broken, world.breakable)
         click.echo("Laying out the world: Discord, git origins, a package index, a platform …")
         wire = Tripwire(os.environ.get(VARIABLE, ""), folder / "crashes")
         async with world, opened(world.environ, around_records=wire.around, on_spawn=wire.on_spawn) as station:
@@ -170,8 +175,10 @@ def _text_of(page: str) -> str:
     return re.sub(r"<[^>]*>", " ", page)
 
 
-def _require_breakable(step: str | None, known: Sequence[str]) -> None:
+def _require_breakable(step: str | None) -> None:
+    known = [f"{kind}:{name}" for kind, names in BREAKABLE.items() for name in names]
     if step is not None and step not in known:
         guess = nearest(step, known)
-        hint = f"did you mean {guess}?" if guess else "name one of them, as --break STEP"
-        raise Refused(f"the demo cannot break {step!r}", f"it can break: {', '.join(known)}", hint)
+        next_ = "stationmaster demo --break list tells which can fail"
+        next_ = f"did you mean {guess}? {next_}" if guess else next_
+        raise Refused(f"the demo cannot break {step!r}", "it has no such step", next_)

@@ -26,6 +26,17 @@ from core.ports import Waits
 PACKAGES = ("coin-core", "coin-ledger")
 APPS = ("treasury", "wallet", "kiosk")
 HUB = "treasury"
+BREAKABLE = {
+    "gate": ("coin-core", "treasury"),
+    "publish": PACKAGES,
+    "tag": PACKAGES,
+    "repin": ("treasury", "wallet"),
+    "advance": (*PACKAGES, *APPS),
+    "deploy": APPS,
+    "post-deploy": ("gold-seats",),
+    "seal": APPS,
+}
+"""The steps that `--break` can make fail, in the order of a ship: kind → names."""
 ON_QA = {"treasury": "treasury-qa", "wallet": "wallet-qa"}
 PAGE = Path(__file__).parent / "page"
 _SECRETS = {"DISCORD_TOKEN": "", "UV_PUBLISH_TOKEN": "demo-upload-token", "HEROKU_API_KEY": "demo-platform-key"}
@@ -103,21 +114,6 @@ class DemoWorld:
             (self.folder / "laid-out").touch()
         self._is_laid_out = True
         self._write_config()
-
-    @property
-    def breakable(self) -> tuple[str, ...]:
-        """The steps that `--break` can make fail."""
-        return (
-            "gate:coin-core",
-            "gate:treasury",
-            *(f"publish:{name}" for name in PACKAGES),
-            *(f"{kind}:{name}" for kind in ("repin", "deploy") for name in ("treasury", "wallet")),
-            "deploy:kiosk",
-            *(f"advance:{name}" for name in (*PACKAGES, *APPS)),
-            *(f"tag:{name}" for name in PACKAGES),
-            "post-deploy:gold-seats",
-            *(f"seal:{name}" for name in APPS),
-        )
 
     def break_step(self) -> None:
         """Leave a mark that the place of the step to break finds once; an index stays full for all tries."""

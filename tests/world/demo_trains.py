@@ -11,7 +11,7 @@ import aiohttp
 
 from bot.demo.origins import WORK
 from bot.demo.transcript import Transcript
-from bot.demo.world import DemoWorld
+from bot.demo.world import BREAKABLE, DemoWorld
 from core.registry import Package
 from core.releases import Frozen
 from tests.world.stations import NEW, Journey
@@ -65,8 +65,9 @@ class DemoJourney(Journey[LookedAtWorld]):
         await self.push("treasury", "release", {"Procfile": procfile.read_text() + line})
 
     def break_once(self, step: str) -> None:
-        """Let the world fail at `step`, once; see `DemoWorld.breakable`."""
-        assert step in (*self.world.breakable, RELEASE_PHASE), step
+        """Let the world fail at `step`, once; see `BREAKABLE`."""
+        kind, _, name = step.partition(":")
+        assert step == RELEASE_PHASE or name in BREAKABLE[kind], step
         mark = self.world.folder / "broken" / step
         mark.parent.mkdir(exist_ok=True)
         mark.touch()

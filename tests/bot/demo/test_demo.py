@@ -23,7 +23,11 @@ def test_the_demo_ships_a_train_and_ends_with_what_is_live_and_sealed(tmp_path: 
     state = ("--state", str(tmp_path / "state"))
     ended = play(*state, "--transcript", str(tmp_path / "told.jsonl"))
     assert ended.returncode == 0, ended.stderr
-    assert "<t:" not in ended.stdout  # a moment in Discord's words is none in a terminal
+    for in_discords_words in ("<t:", "<@"):  # a moment, somebody: neither can be read in a terminal
+        assert in_discords_words not in ended.stdout
+    assert "Started by @Olive" in ended.stdout and "Confirmed by Olive" in ended.stdout
+    assert "    │ Ben: it conflicts" in ended.stdout
+    assert not re.search(r": *$| $", ended.stdout.partition("What is live where:")[0], re.MULTILINE)
     live = what_is_live(ended.stdout)
     assert [line.split()[0] for line in live] == ["wallet", "treasury", "kiosk"]
     assert all("seal green" in line for line in live)
@@ -64,3 +68,9 @@ def test_a_step_that_does_not_exist_cannot_be_broken() -> None:
     ended = play("--break", "deploy:kioks")
     assert ended.returncode == 2
     assert "did you mean deploy:kiosk?" in ended.stderr
+
+
+def test_to_ask_what_can_be_broken_is_no_error() -> None:
+    ended = play("--break", "list")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "  deploy:treasury  deploy:wallet  deploy:kiosk\n" in ended.stdout
