@@ -63,7 +63,6 @@ PARTS = (
             "changed": "the seats, in the hub and in the wallet",
             "verified": "a purchase by hand",
             "checks": "[unit] bin/test: 31 passed\n[e2e] one purchase: passed",
-            "reported": "- - -",
         },
         sent_back="major: a seat can be bought twice\nnit: the price lacks its currency",
     ),

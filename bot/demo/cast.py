@@ -28,14 +28,15 @@ class Cast:
     ) -> None:
         """Type `/command`, fill in the `form` that it opens, and wait until it was carried out."""
         who = self._discord.person(key)
-        click.echo(f"{who.name} types /{command} {' '.join(f'{name}:{text}' for name, text in options.items())}")
+        click.echo(" ".join([f"{who.name} types /{command}", *(f"{name}:{text}" for name, text in options.items())]))
         outcome = _worked(f"/{command}", await who.command(command.split(), options))
         if form is not None:
             modal = outcome["modal"]
             if modal is None:
                 raise StepFailed(f"/{command} opened no form", f"it gave a {outcome['outcome']}", "see the transcript")
             for name, text in form.items():
-                click.echo(f"    {name}: {'; '.join(text.splitlines())}")
+                if text:
+                    click.echo(f"    {name}: {'; '.join(text.splitlines())}")
             outcome = _worked(f"the form of /{command}", await who.submit_modal(modal["id"], form))
         while not any(_answers(message, outcome["interaction"]) for message in who.messages()):
             await asyncio.sleep(_LOOK_SECONDS)

@@ -139,7 +139,7 @@ async def test_a_running_ship_can_be_cancelled_from_its_board(yard: Yard) -> Non
         await yard.until(lambda: "🛑 Cancelled" in text_of(yard.boards()[0]))
         assert buttons(yard.boards()[0]) == {}
     assert await state(yard) is RunState.CANCELLED
-    assert yard.lines()[-1].startswith("🛑 Cancelled by operator")
+    assert yard.lines()[-1].startswith("🛑 Cancelled by Olive")
 
 
 async def test_a_stopped_ship_reports_and_goes_on_at_the_press_of_a_button(yard: Yard) -> None:
@@ -165,7 +165,7 @@ async def test_a_stopped_ship_reports_and_goes_on_at_the_press_of_a_button(yard:
         ):
             assert part in text, text
         assert [file["filename"] for file in report["attachments"]] == ["1-deploy-turf.log"]
-        assert [user["username"] for user in report["mentions"]] == ["operator"]
+        assert [user["username"] for user in report["mentions"]] == ["Olive"]
         assert report["mention_roles"] == [str(yard.loopback.role_ids["operator"])]
         await yard.pressed(report, "Resume ship", by="second")
         await yard.station.dispatcher.tick()
@@ -173,7 +173,7 @@ async def test_a_stopped_ship_reports_and_goes_on_at_the_press_of_a_button(yard:
         assert "attempt 2" in text_of(yard.message(report["id"])) and buttons(yard.message(report["id"])) == {}
     assert await state(yard) is RunState.FINISHED
     assert [line for line in yard.lines() if line.startswith("▶️")] == [
-        "▶️ Resumed by second, attempt 2. What is there already is recognised, not repeated."
+        "▶️ Resumed by Otto, attempt 2. What is there already is recognised, not repeated."
     ]
     pinging = [each for each in yard.loopback.guild.messages.values() if each["mentions"] or each["mention_roles"]]
     assert pinging == []  # the report rang once, when it was new

@@ -23,7 +23,7 @@ REPORT = {
     "checks": "[unit] pytest -q: 31 passed\n[e2e] make e2e: ok",
     "reported": "opus-4 182000 3.40",
 }
-ALICE = Actor("agent", frozenset({Role.AGENT}), Face.DISCORD)
+ALICE = Actor("Ada", frozenset({Role.AGENT}), Face.DISCORD)
 """Ada, as Discord knows her."""
 HOSTILE = "@everyone <@1> [x](https://evil.example) ``` # **\n"
 
@@ -128,6 +128,15 @@ async def test_who_may_not_hand_off_loses_no_text_either(yard: Yard) -> None:
             assert f"'{reported}' is not model, tokens and cost" in text_of(told) and "opus-4 182000" in text_of(told)
 
 
+async def test_who_goes_by_another_name_on_the_server_is_on_record_under_their_own(yard: Yard) -> None:
+    await building(yard)
+    yard.loopback.guild.nicks[str(yard.ada.id)] = "Rex"
+    async with yard.bot():
+        await done(yard, await submitted(yard.ada, ["task", "handoff"], SLUG, REPORT))
+        page = said(await yard.ada.command(["task", "show"], SLUG))
+        assert "Ada" in page and "Rex" not in page
+
+
 async def test_a_long_text_of_a_refused_command_comes_back_as_a_file(yard: Yard) -> None:
     async with yard.bot():
         text = HOSTILE * 100
@@ -164,7 +173,7 @@ async def test_feedback_is_open_until_a_handoff_answers_it(yard: Yard) -> None:
         assert "who builds answers" in await refused(yard, "agent", ["task", "resolve"], SLUG | {"number": number})
         await done(yard, await submitted(yard.ada, ["task", "handoff"], SLUG, REPORT))
         page = said(await yard.sam.command(["task", "show"], SLUG))
-        assert "resolved by agent" in page and "OPEN" not in page
+        assert "resolved by Ada" in page and "OPEN" not in page
 
 
 async def test_two_people_edit_different_texts_and_neither_is_lost(yard: Yard) -> None:

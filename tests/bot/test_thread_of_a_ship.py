@@ -249,7 +249,7 @@ async def test_a_red_seal_rings_for_the_confirmer_and_the_operators_with_the_way
     every = yard.sam.messages(yard.threads()[0]["id"])
     (red,) = [each for each in every if "🔴" in text_of(each) and "FAILED" in text_of(each) and not each["embeds"]]
     assert "`toy rollback turf`" in text_of(red) and "❌ /up — 503" in text_of(red)
-    assert [user["username"] for user in red["mentions"]] == ["second"]
+    assert [user["username"] for user in red["mentions"]] == ["Otto"]
     assert red["mention_roles"] == [str(yard.loopback.role_ids["operator"])]
     assert [each["id"] for each in every if each["mentions"]] == [red["id"]]
     assert "🔴 FAILED · turf" in text_of(yard.channel()[-1])

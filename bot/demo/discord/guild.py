@@ -24,7 +24,7 @@ _NOWHERE = "http://attachments.invalid"  # stands for the base URL in the file: 
 
 @dataclass(frozen=True)
 class Someone:
-    """A person of the guild (or the bot): key is how tests and the page name them."""
+    """A person of the guild (or the bot): `name` is what everybody reads, `key` how tests and the page address them."""
 
     id: str
     key: str
@@ -58,6 +58,7 @@ class Guild:
         self.people = {someone.key: someone for someone in everyone}
         self.users = {someone.id: someone for someone in everyone}
         self.users[self.bot_id] = Someone(self.bot_id, "stationmaster", "Stationmaster", ())
+        self.nicks: dict[str, str] = {}
         self.listeners: list[Listener] = []
         self.base_url = _NOWHERE
         self.ephemeral_to: dict[str, str] = {}
@@ -189,12 +190,12 @@ class Guild:
     def user(self, user_id: str) -> Payload:
         """A user object."""
         someone = self.users[user_id]
-        return shapes.user(user_id, someone.key, someone.name, is_bot=user_id == self.bot_id)
+        return shapes.user(user_id, someone.name, is_bot=user_id == self.bot_id)
 
     def member(self, user_id: str) -> Payload:
         """A member object."""
         roles = [self.bot_role_id] if user_id == self.bot_id else [self.role_ids[r] for r in self.users[user_id].roles]
-        return shapes.member(self.user(user_id), roles)
+        return shapes.member(self.user(user_id), roles, self.nicks.get(user_id))
 
     def roles(self) -> list[Payload]:
         """All role objects; @everyone has the guild's id and no rights, so that the bot has exactly its own."""

@@ -17,18 +17,18 @@ _ROLE_LOOK: Payload = {
 }
 
 
-def user(user_id: str, username: str, name: str, *, is_bot: bool) -> Payload:
+def user(user_id: str, name: str, *, is_bot: bool) -> Payload:
     """A user object."""
-    names = {"id": user_id, "username": username, "global_name": name, "discriminator": "0", "bot": is_bot}
+    names = {"id": user_id, "username": name, "global_name": name, "discriminator": "0", "bot": is_bot}
     nothing = dict.fromkeys(("avatar", "banner", "accent_color", "avatar_decoration_data", "collectibles"))
     return {**names, **nothing, "public_flags": 0, "flags": 0, "primary_guild": None}
 
 
-def member(of_user: Payload, role_ids: list[str]) -> Payload:
+def member(of_user: Payload, role_ids: list[str], nick: str | None) -> Payload:
     """A member object: role ids, not roles."""
-    nothing = dict.fromkeys(("avatar", "banner", "communication_disabled_until", "nick", "premium_since"))
+    nothing = dict.fromkeys(("avatar", "banner", "communication_disabled_until", "premium_since"))
     switches = {"flags": 0, "pending": False, "mute": False, "deaf": False}
-    return {"user": of_user, "roles": role_ids, "joined_at": _JOINED, **nothing, **switches}
+    return {"user": of_user, "roles": role_ids, "joined_at": _JOINED, "nick": nick, **nothing, **switches}
 
 
 def role(role_id: str, name: str, permissions: int, *, is_managed: bool = False) -> Payload:

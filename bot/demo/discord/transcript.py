@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from bot.demo.discord.guild import Guild, Listener
@@ -49,7 +50,7 @@ def _message(guild: Guild, message: Payload, only_to: str | None) -> Payload:
         "id": message["id"],
         "author": message["author"]["global_name"],
         "content": message["content"],
-        "text": "\n".join(filter(None, [plain_text(message), *embeds])),
+        "text": _named(guild, "\n".join(filter(None, [plain_text(message), *embeds]))),
         "ephemeral": bool(message["flags"] & EPHEMERAL),
         "to": guild.users[only_to].name if only_to else None,
         "pings": [*(f"@{user['global_name']}" for user in message["mentions"]), *_role_names(guild, message)],
@@ -79,6 +80,13 @@ def _place(guild: Guild, channel_id: str) -> Payload:
         return {"channel": channel["name"], "thread": None}
     parent = guild.channels.get(channel["parent_id"], {"name": "deleted"})
     return {"channel": parent["name"], "thread": channel["name"]}
+
+
+def _named(guild: Guild, text: str) -> str:
+    """With the names that people read where mentions have ids."""
+    names = {f"<@{one.id}>": f"@{one.name}" for one in guild.users.values()}
+    names |= {f"<@&{role_id}>": f"@{name}" for name, role_id in guild.role_ids.items()}
+    return re.sub("<@&?[0-9]+>", lambda found: names.get(found[0], found[0]), text)
 
 
 def _role_names(guild: Guild, message: Payload) -> list[str]:

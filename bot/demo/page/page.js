@@ -102,8 +102,8 @@ async function readWorld() {
     log.clear();
     enqueue(readMessages);
   }
-  $("person").replaceChildren(...world.people.map(({ key, name }) =>
-    h("option", { value: key, selected: key === person }, `${name} (${key})`)));
+  $("person").replaceChildren(...world.people.map(({ key, name, roles }) =>
+    h("option", { value: key, selected: key === person }, `${name} (${roles.join(", ") || "no role"})`)));
   composer.setCommands(world.commands);
   listChannels();
 }
