@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 import msgspec
@@ -57,10 +56,10 @@ class TaskRows(Connected):
         return [Suggestion(**row) for row in found.values()][:limit]
 
     async def needs(self, task: str) -> dict[str, list[str]]:
-        found: defaultdict[str, list[str]] = defaultdict(list)
-        for one, needed in await self._run(_ALL_NEEDS, {"wanted": task}):
-            found[one].append(needed)
-        return found
+        needed = select(bindparam("wanted", task, Text).label("slug")).cte(recursive=True)
+        needed = needed.union(select(_NEED.depends_on).where(_NEED.task == needed.c.slug))
+        rows = await self._read_lists(_NEED.task, select(needed.c.slug))
+        return {slug: [row["depends_on"] for row in needs] for slug, needs in rows.items()}
 
     async def insert_task(self, task: Task) -> None:
         if await self.task(task.slug):
@@ -114,7 +113,7 @@ class TaskRows(Connected):
         # The names of a page are fewer than it takes to find them again; those of a whole board do not fit.
         of = chosen if limit is None else [row["slug"] for row in rows]
         works = await self._read_lists(task_works.c.task, of)
-        needs = await self._read_lists(task_dependencies.c.task, of)
+        needs = await self._read_lists(_NEED.task, of)
         return [
             Task(
                 **row,
@@ -136,7 +135,7 @@ class TaskRows(Connected):
         await self._write_list(task_works.c.task, task.slug, [msgspec.structs.asdict(work) for work in task.works])
 
     async def _write_dependencies(self, task: Task) -> None:
-        await self._write_list(task_dependencies.c.task, task.slug, [{"depends_on": slug} for slug in task.depends_on])
+        await self._write_list(_NEED.task, task.slug, [{"depends_on": slug} for slug in task.depends_on])
 
     async def _write_words(self, task: Task) -> None:
         await self._run(delete(task_words).where(task_words.c.task == task.slug))
@@ -147,18 +146,8 @@ class TaskRows(Connected):
 # What is asked for all the time, made once: making a statement and its cache key costs more than running it.
 _WANTED = bindparam("wanted", type_=Text)
 _ONE = select(*fields(tasks, Task)).where(tasks.c.slug == _WANTED)
-_NEEDS = (
-    select(task_dependencies.c.depends_on)
-    .where(task_dependencies.c.task == _WANTED)
-    .order_by(task_dependencies.c.position)
-)
-_NEEDED = select(_WANTED.label("slug")).cte("needed", recursive=True)
-_NEEDED = _NEEDED.union(select(task_dependencies.c.depends_on).where(task_dependencies.c.task == _NEEDED.c.slug))
-_ALL_NEEDS = (
-    select(task_dependencies.c.task, task_dependencies.c.depends_on)
-    .join(_NEEDED, _NEEDED.c.slug == task_dependencies.c.task)
-    .order_by(task_dependencies.c.position)
-)
+_NEED = task_dependencies.c
+_NEEDS = select(_NEED.depends_on).where(_NEED.task == _WANTED).order_by(_NEED.position)
 _LAST = select(moves.c.to).where(moves.c.task == _WANTED).order_by(moves.c.id.desc()).limit(1)
 
 

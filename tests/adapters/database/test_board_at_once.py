@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from adapters.database.connections import new_engine
 from adapters.database.records import Database
@@ -76,12 +77,12 @@ async def test_a_long_chain_of_dependencies_keeps_nobody_from_writing(boards: tu
     def hear(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         asked.append(statement)
 
-    sa.event.listen(sa.Engine, "before_cursor_execute", hear)
+    event.listen(sa.Engine, "before_cursor_execute", hear)
     try:
         with pytest.raises(Refused, match="in a circle: t0 → t59 → t58"):
             await boards[0].depend(ADA, "t0", "t59")
     finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", hear)
+        event.remove(sa.Engine, "before_cursor_execute", hear)
     assert 0 < len(asked) < 20
 
 
