@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Unpack, cast
 
 from adapters.merging import merged_tree
-from adapters.mirrors import ISOLATION, How, Mirrors
+from adapters.mirrors import ISOLATION, Mirrors
 from adapters.pushing import PushReport, last_words, not_taken, plain, push_argv, ref_name, refspec_push, verdict
 from core.errors import Refused, StepFailed, Unreachable
-from core.ports import Conflict, Finished, Logged, Processes, Relation
+from core.ports import Conflict, Finished, How, Logged, Processes, Relation
 from core.registry import Argv, Repository, Sha
 
 if TYPE_CHECKING:

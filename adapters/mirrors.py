@@ -12,14 +12,14 @@ import os
 import secrets
 import weakref
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Unpack
 from urllib.parse import quote
 
 from core.errors import StepFailed, Unreachable
-from core.ports import Finished, Processes
+from core.ports import Finished, How, Processes
 from core.registry import Argv
 
 _BUSY_SECONDS = 1800.0  # longer than the longest fetch
@@ -39,16 +39,6 @@ ISOLATION = {
 }
 
 
-class How(TypedDict, total=False):
-    """What else a run of git may be given; see `core.ports.Processes`. `env` wins over our isolation."""
-
-    env: Mapping[str, str]
-    credentials: Sequence[str]
-    timeout_seconds: float
-    log: Path | None
-    stdin: bytes
-
-
 class Mirrors:
     """Bare mirrors by repository name, made when first asked for; a broken one is made again."""
 
@@ -62,7 +52,7 @@ class Mirrors:
         """The commits that were seen in each mirror that is ready; nothing is ever pruned there."""
 
     async def run(self, mirror: Path, argv: Argv, **how: Unpack[How]) -> Finished:
-        """Run a git command line in `mirror` to its end, whatever that is."""
+        """Run a git command line in `mirror` to its end, whatever that is; `env` wins over our isolation."""
         how["env"] = {**ISOLATION, "GIT_DIR": str(mirror), **how.get("env", {})}
         return await self._processes.run(argv, cwd=mirror, **how)
 

@@ -12,16 +12,16 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Unpack
 
 from adapters.child_ends import hear_from_the_kernel
 from adapters.credentials import Secrets
 from adapters.last_will import dying_with_us
 from core.errors import StepFailed, Unreachable
-from core.ports import Finished
+from core.ports import Finished, How
 from core.registry import Argv
 
 # What a child may know of our environment (L08); credentials come on top, by name, where that child needs them.
@@ -58,19 +58,10 @@ class ChildProcesses:
         """True when a child called `program` could start."""
         return shutil.which(program, path=self._env["PATH"]) is not None
 
-    async def run(
-        self,
-        argv: Argv,
-        *,
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-        credentials: Sequence[str] = (),
-        timeout_seconds: float = 600,
-        log: Path | None = None,
-        stdin: bytes = b"",
-    ) -> Finished:
+    async def run(self, argv: Argv, *, cwd: Path | None = None, **how: Unpack[How]) -> Finished:
         """Run to the end; see `core.ports.Processes`."""
-        known = {name: self._secrets.reveal(name) for name in credentials if self._secrets.has(name)}
+        known = {name: self._secrets.reveal(name) for name in how.get("credentials", ()) if self._secrets.has(name)}
+        log, stdin = how.get("log"), how.get("stdin", b"")
         with _opened(log) if log else nullcontext() as file:
             child = _Child(_Capture(self._secrets, file), _Capture(self._secrets, file))
             try:
@@ -78,7 +69,7 @@ class ChildProcesses:
                     lambda: child,
                     *argv,
                     cwd=cwd,
-                    env={**self._env, **(env or {}), **known},
+                    env={**self._env, **how.get("env", {}), **known},
                     stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
                     start_new_session=True,
                 )
@@ -86,7 +77,7 @@ class ChildProcesses:
                 raise _not_started(argv, cwd, error) from error
             with dying_with_us(transport.get_pid()):
                 self.on_spawn(argv)
-                exit_code = await _follow(child, transport, argv, timeout_seconds, stdin)
+                exit_code = await _follow(child, transport, argv, how.get("timeout_seconds", 600), stdin)
         return Finished(exit_code, child.out.text, child.err.text)
 
 

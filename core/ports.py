@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 import msgspec
 
@@ -299,6 +299,19 @@ class Finished(msgspec.Struct, frozen=True):
     stderr: str
 
 
+class How(TypedDict, total=False):
+    """How a child runs: `env` adds plain variables, `credentials` names secrets to pass on, `log` gets all output.
+
+    `timeout_seconds`: 600 unless said otherwise.
+    """
+
+    env: Mapping[str, str]
+    credentials: Sequence[str]
+    timeout_seconds: float
+    log: Path | None
+    stdin: bytes
+
+
 class Processes(Protocol):
     """The one door to children: argv lists only, own group, deadline, allow-listed environment, masked output."""
 
@@ -306,18 +319,8 @@ class Processes(Protocol):
         """True when a child called `program` could start."""
         ...
 
-    async def run(
-        self,
-        argv: Argv,
-        *,
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-        credentials: Sequence[str] = (),
-        timeout_seconds: float = 600,
-        log: Path | None = None,
-        stdin: bytes = b"",
-    ) -> Finished:
-        """Run to the end. `env` adds plain variables, `credentials` names secrets to pass on, `log` gets all output.
+    async def run(self, argv: Argv, *, cwd: Path | None = None, **how: Unpack[How]) -> Finished:
+        """Run to the end.
 
         Unreachable when the program is missing; StepFailed when the deadline passed (the whole group is dead then).
         """

@@ -8,11 +8,12 @@ import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Unpack
 
 from core.errors import Refused, StepFailed
 from core.journal import PageCheck, SealRecord, SealStatus
 from core.observations import Already, Blind, Facts, NotYet, Observation
-from core.ports import Dependency, Finished, Listing, Needs, Pin, Relation
+from core.ports import Dependency, Finished, How, Listing, Needs, Pin, Relation
 from core.registry import App, Argv, Package, Repository, Sha, Target
 from core.releases import Artefact
 from tests.world.toy import World
@@ -295,17 +296,7 @@ class ToyProcesses:
     def finds(self, program: str) -> bool:
         return program not in self._world.absent
 
-    async def run(
-        self,
-        argv: Argv,
-        *,
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-        credentials: Sequence[str] = (),
-        timeout_seconds: float = 600,
-        log: Path | None = None,
-        stdin: bytes = b"",
-    ) -> Finished:
+    async def run(self, argv: Argv, *, cwd: Path | None = None, **how: Unpack[How]) -> Finished:
         await self._world.ask(f"gate {argv[-1]}")
         return Finished(1 if argv[-1] in self._world.red_gates else 0, "", "")
 
