@@ -21,6 +21,14 @@ from core.errors import StepFailed, Unreachable
 from core.registry import Argv
 from tests.world.waiting import until
 
+DRAINED = """
+import array, fcntl, os, sys, termios
+def drained():
+    left = array.array("i", [1])
+    while left[0]:
+        os.sched_yield(), fcntl.ioctl(1, termios.FIONREAD, left)
+"""
+"""For a child: wait until all that it wrote was taken out of the pipe."""
 TOKEN = "s3cr3t-t0ken-of-the-registry"
 
 
@@ -140,11 +148,10 @@ async def test_a_secret_is_masked_in_both_streams_and_in_the_log(tmp_path: Path)
 async def test_a_secret_that_comes_in_two_pieces_is_masked(tmp_path: Path, filler: int) -> None:
     """Also behind more text than is held back, without any line end, and when a shorter secret is its beginning."""
     log = tmp_path / "log"
-    code = """
-import os, sys, time
+    code = f"""{DRAINED}
 token, filler = os.environ["TOKEN"], int(sys.argv[1])
 for piece in ("x" * filler + token[:9], token[9:] + "y" * filler, token[:14], token[14:]):
-    sys.stdout.write(piece); sys.stdout.flush(); time.sleep(0.05)
+    sys.stdout.write(piece); sys.stdout.flush(); drained()
 """
     run = door(tmp_path, {"TOKEN": TOKEN, "SHORT": TOKEN[:8]}).run
     done = await run(python(code, str(filler)), credentials=("TOKEN",), log=log)
@@ -153,7 +160,7 @@ for piece in ("x" * filler + token[:9], token[9:] + "y" * filler, token[:14], to
 
 
 async def test_letters_of_more_than_one_byte_survive_a_cut_between_reads(tmp_path: Path) -> None:
-    code = "import os, time; os.write(1, b'\\xc3'); time.sleep(0.1); os.write(1, b'\\xa9\\xff\\n')"
+    code = f"{DRAINED}os.write(1, b'\\xc3'); drained(); os.write(1, b'\\xa9\\xff\\n')"
     assert (await door(tmp_path).run(python(code))).stdout == "é\ufffd\n"
 
 

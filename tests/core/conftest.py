@@ -13,7 +13,7 @@ import pytest
 from adapters.database.records import Database
 from tests.world.toy import World
 from tests.world.toy_record import FAST, database_in, record_in
-from tests.world.toy_train import WHOLE_TRAIN, Station, lay_out
+from tests.world.toy_train import OLIVE, RELEASE, WHOLE_TRAIN, Station, lay_out, lay_out_branches, registry_with_qa
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +63,15 @@ def world() -> World:
 def station(world: World, database: Database, folder: Path) -> Station:
     """A process that runs the train; nothing is open yet."""
     return Station(world, database, folder)
+
+
+@pytest.fixture
+async def train(world: World, database: Database, folder: Path) -> Station:
+    """The whole train, open and not merged; hub and turf have a QA."""
+    lay_out_branches(world, WHOLE_TRAIN)
+    station = Station(world, database, folder, registry_with_qa())
+    await station.conductor.open(OLIVE, RELEASE, await station.reviewed(*WHOLE_TRAIN))
+    return station
 
 
 @pytest.fixture

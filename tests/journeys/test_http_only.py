@@ -7,12 +7,13 @@ import json
 import signal
 import socket
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
 
 from core.permissions import Role
+from tests.world import waiting
 from tests.world.api import Agent
 from tests.world.demo_trains import DemoJourney
 from tests.world.stations import OLIVE, PATIENCE_SECONDS, Depot
@@ -38,15 +39,16 @@ async def served(journey: DemoJourney) -> AsyncGenerator[str]:
     process = await journey.spawn("serve", "--no-discord")
     url = f"http://127.0.0.1:{port}"
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS), aiohttp.ClientSession() as session:
-            while True:
-                try:
+        async with aiohttp.ClientSession() as session:
+
+            async def is_up() -> bool:
+                assert process.returncode is None
+                with suppress(aiohttp.ClientConnectorError):
                     async with session.get(f"{url}/openapi.json") as response:
-                        assert response.status == 200
-                        break
-                except aiohttp.ClientConnectorError:
-                    assert process.returncode is None
-                    await asyncio.sleep(0.05)
+                        return response.status == 200
+                return False
+
+            await waiting.until(is_up)
         yield url
     finally:
         if process.returncode is None:

@@ -5,7 +5,6 @@ It speaks rubygems.org's words with its status codes, forgets no number, and wri
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import math
@@ -59,7 +58,6 @@ class Fault(msgspec.Struct):
     path: str
     status: int = 503
     times: float = 1
-    sleep_seconds: float = 0
     body: str = ""
     after: bool = False
     agent: str = ""
@@ -131,7 +129,6 @@ class GemServer:
         for fault in self.faults:
             if fault.hits(request):
                 fault.times -= 1
-                await asyncio.sleep(fault.sleep_seconds)
                 if fault.after:
                     await handler(request)
                 if not fault.status and request.transport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -9,12 +10,13 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+
+from tests.world.waiting import until
 
 _DEADLINE_SECONDS = 20
 
@@ -66,21 +68,16 @@ def postgres() -> Iterator[Postgres]:
                 user=user, cwd=home, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         try:
-            yield _when_ready(Postgres(port), server, home / "log")
+            cluster = Postgres(port)
+            asyncio.run(until(lambda: cluster.answers() or server.poll() is not None))
+            if server.poll() is not None:
+                pytest.fail(f"PostgreSQL did not start:\n{(home / 'log').read_text()}")
+            yield cluster
         finally:
             server.send_signal(signal.SIGQUIT)
             server.wait(_DEADLINE_SECONDS)
     finally:
         shutil.rmtree(home, ignore_errors=True)
-
-
-def _when_ready(cluster: Postgres, server: subprocess.Popen[bytes], log: Path) -> Postgres:
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while not cluster.answers():
-        if server.poll() is not None or time.monotonic() > deadline:
-            pytest.fail(f"PostgreSQL did not start:\n{log.read_text()}")
-        time.sleep(0.05)
-    return cluster
 
 
 def _unprivileged() -> int | None:

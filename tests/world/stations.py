@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import shutil
 import socket
@@ -34,6 +35,7 @@ from core.tasks import Stage
 from core.train.progress import Progress, StepState
 from core.train.proposal import Proposal
 from tests.world.reviewing import brought_to_review
+from tests.world.waiting import until
 
 OLIVE = Actor("olive", frozenset(Role), Face.CLI)
 RELEASE, NEW = "r1", "1.1.0"
@@ -318,9 +320,7 @@ class Journey(Generic[W]):
 
     async def _watch(self) -> None:
         with suppress(asyncio.CancelledError):
-            while True:
-                self.world.violations()
-                await asyncio.sleep(0.01)
+            await until(self.world.violations, math.inf)
 
 
 J = TypeVar("J", bound=Journey[Any])

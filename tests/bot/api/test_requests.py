@@ -15,6 +15,7 @@ from bot.api.routes import ROUTES
 from core.permissions import Role
 from tests.world.api import DRAFT, HANDOFF, Agent, Service, serving
 from tests.world.toy_train import OLIVE
+from tests.world.waiting import until
 
 TASK = "/v1/tasks/gold-seats"
 
@@ -175,9 +176,11 @@ async def test_a_client_that_leaves_before_the_answer_has_its_write_done_and_lea
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
     )
     await writer.drain()
-    async with asyncio.timeout(20):
-        while not (await ada.get("/v1/tasks"))["total"]:  # written, whether or not anybody reads the answer
-            await asyncio.sleep(0.01)
+
+    async def is_written() -> bool:
+        return (await ada.get("/v1/tasks"))["total"] > 0
+
+    await until(is_written)  # whether or not anybody reads the answer
     writer.transport.abort()
     again = await ada.ask("POST", "/v1/tasks", body.encode(), Idempotency_Key="gone")
     assert (again.status, again.headers["Idempotency-Replayed"]) == (201, "true")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
-from adapters.database.records import Database
 from core.conductor import Answer
 from core.errors import NeedsOperator, Refused, StepFailed
 from core.journal import Run, RunKind, RunState
@@ -15,25 +13,8 @@ from core.releases import ReleaseState
 from core.tasks import Stage
 from core.train.progress import StepState
 from core.train.proposal import Outlook
-from tests.world.toy import World
-from tests.world.toy_train import (
-    OLIVE,
-    RELEASE,
-    WHOLE_TRAIN,
-    Station,
-    draft,
-    lay_out_branches,
-    registry_with_qa,
-)
-
-
-@pytest.fixture
-async def train(world: World, database: Database, folder: Path) -> Station:
-    """The whole train, open and not merged; hub and turf have a QA."""
-    lay_out_branches(world, WHOLE_TRAIN)
-    station = Station(world, database, folder, registry_with_qa())
-    await station.conductor.open(OLIVE, RELEASE, await station.reviewed(*WHOLE_TRAIN))
-    return station
+from tests.world.toy_train import OLIVE, RELEASE, Station, draft
+from tests.world.waiting import until
 
 
 async def state_of(station: Station) -> ReleaseState:
@@ -192,7 +173,8 @@ async def test_the_prepare_of_a_dead_process_is_taken_over(train: Station) -> No
 async def test_a_prepare_that_is_cancelled_during_a_deploy_lets_it_end_and_does_no_more(train: Station) -> None:
     async def cancelled() -> None:
         await train.conductor.cancel(OLIVE, RELEASE)
-        await asyncio.sleep(1)  # longer than the engine takes to notice
+        looks = train.world.points.count("ask read")
+        await until(lambda: train.world.points.count("ask read") > looks + 1)  # the engine has noticed
 
     train.world.meanwhile["answer of deploy hub on QA"] = cancelled
     assert (await train.brought_to_qa()).state is RunState.CANCELLED

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
-from adapters.database.records import Database
 from core.journal import RunState
 from core.registry import Sha
 from core.train import sightings
 from core.train.sightings import Mark, Row
 from core.train.standing import Standing
-from tests.world.toy import World
-from tests.world.toy_train import (
-    OLIVE,
-    RELEASE,
-    WHOLE_TRAIN,
-    Station,
-    draft,
-    lay_out_branches,
-    registry_with_qa,
-)
+from tests.world.toy_train import OLIVE, RELEASE, WHOLE_TRAIN, Station, draft
 
 YES, NO, NONE, UNKNOWN = Mark.YES, Mark.NO, Mark.NONE, Mark.UNKNOWN
-
-
-@pytest.fixture
-async def train(world: World, database: Database, folder: Path) -> Station:
-    """The whole train, open and not merged; hub and turf have a QA."""
-    lay_out_branches(world, WHOLE_TRAIN)
-    station = Station(world, database, folder, registry_with_qa())
-    await station.conductor.open(OLIVE, RELEASE, await station.reviewed(*WHOLE_TRAIN))
-    return station
 
 
 @pytest.fixture
@@ -187,7 +167,7 @@ async def test_a_platform_that_does_not_answer_is_a_question_mark(prepared: Stat
 async def test_an_origin_that_hangs_does_not_hold_the_table_up(
     prepared: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sightings, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(sightings, "_LOOK_SECONDS", 0.5)
     prepared.world.meanwhile["git docs"] = asyncio.Event().wait
     found = await prepared.conductor.standing(RELEASE)
     assert Row(task="words", repository="docs") in found.rows

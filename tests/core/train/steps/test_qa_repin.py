@@ -12,7 +12,6 @@ from core.journal import RunState
 from core.registry import Sha
 from core.train.progress import StepState
 from core.train.proposal import Outlook
-from tests.core.train.test_prepare import train as train
 from tests.world.toy_train import OLIVE, RELEASE, Station, draft
 
 
