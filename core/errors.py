@@ -56,8 +56,6 @@ class NotFound(Refused):
 class StepFailed(Trouble):
     """It was tried and did not work; what is known about the world is true. Exit code 1."""
 
-    exit_code = 1
-
 
 class NeedsOperator(Trouble):
     """It was tried and nobody can tell whether it worked: a person must look. Exit code 3."""
@@ -67,8 +65,6 @@ class NeedsOperator(Trouble):
 
 class Unreachable(Trouble):
     """The outside did not answer (or not in a way we understand): *cannot tell*, never *no* (L11). Exit code 1."""
-
-    exit_code = 1
 
 
 class LeaseLost(Trouble):

@@ -27,7 +27,6 @@ class EventKind(StrEnum):
     STEP_WARNED = "step warned"
     STEP_FAILED = "step failed"
     STEP_UNKNOWN = "step unknown"
-    SEALED = "sealed"
     RUN_STOPPED = "run stopped"
     RUN_CANCELLED = "run cancelled"
     RUN_FINISHED = "run finished"

@@ -7,7 +7,7 @@ from datetime import datetime
 from core.board import existing_task
 from core.errors import NotFound, Refused
 from core.events import Event, EventKind
-from core.journal import RunKind, RunState
+from core.journal import Run, RunKind, RunState
 from core.observations import Value
 from core.permissions import Actor
 from core.ports import Ports
@@ -15,6 +15,7 @@ from core.records import Transaction
 from core.registry import Registry
 from core.releases import Release
 from core.tasks import Task
+from core.train.proposal import Proposal
 from core.words import nearest
 
 
@@ -51,6 +52,31 @@ class Desk:
             doing = "shipping" if run.kind is RunKind.SHIP else "being prepared"
             raise Refused(f"{release.slug} is {doing} already", why, next_)
         return release
+
+    async def _let_go(
+        self, tx: Transaction, release: Release, kind: RunKind, proposal: Proposal, actor: Actor, origin: str
+    ) -> Run:
+        """Store the run that `actor` starts of what was proposed, and say so."""
+        assert proposal.plan
+        last, now = await tx.latest_run(release.slug), self._ports.clock.now()
+        run = await tx.insert_run(
+            Run(
+                release=release.slug,
+                kind=kind,
+                plan=proposal.plan.encoded(),
+                plan_digest=proposal.plan.digest,
+                digest=proposal.digest,
+                state=RunState.RUNNING,
+                attempt=last.attempt + 1 if last else 1,
+                confirmed_by=actor.name,
+                confirmed_at=now,
+                mention=actor.mention,
+                origin=origin,
+            )
+        )
+        facts: dict[str, Value] = {"run": run.id, "kind": run.kind, "digest": run.digest}
+        await tx.append_event(event_of(EventKind.RUN_CONFIRMED, release, actor, now, **facts))
+        return run
 
 
 async def members(tx: Transaction, release: Release) -> list[Task]:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from core.conductor.desk import Desk, event_of, members
+from core.conductor.desk import Desk, members
 from core.errors import Reason, Refused, Trouble
-from core.events import EventKind
-from core.journal import Run, RunKind, RunState
+from core.journal import Run, RunKind
 from core.permissions import Actor, Role, require
 from core.releases import Release, assemble, reopen
 from core.tasks import Task
@@ -49,32 +48,14 @@ class Preparing(Desk):
             slug = (await self._resting(tx, slug)).slug
         release, tasks = await self._riding(slug)
         proposal = (await self._assembly(release, tasks)).proposal
-        if proposal.problems or proposal.plan is None:
+        if proposal.problems:
             raise Refused.all(proposal.problems)
-        now = self._ports.clock.now()
         async with self._ports.records.transaction() as tx:
-            current, last = await self._resting(tx, slug), await tx.latest_run(slug)
+            current = await self._resting(tx, slug)
             if current.revision != release.revision or await members(tx, current) != tasks:
                 raise Refused(f"{slug} was changed just now", "its plan is another one", "release prepare")
             await tx.update_release(current, reopen(current))
-            run = await tx.insert_run(
-                Run(
-                    release=slug,
-                    kind=RunKind.PREPARE,
-                    plan=proposal.plan.encoded(),
-                    plan_digest=proposal.plan.digest,
-                    digest=proposal.digest,
-                    state=RunState.RUNNING,
-                    attempt=last.attempt + 1 if last else 1,
-                    confirmed_by=actor.name,
-                    confirmed_at=now,
-                    mention=actor.mention,
-                    origin=origin,
-                )
-            )
-            facts = {"run": run.id, "kind": str(run.kind), "digest": run.digest}
-            await tx.append_event(event_of(EventKind.RUN_CONFIRMED, release, actor, now, **facts))
-        return run
+            return await self._let_go(tx, current, RunKind.PREPARE, proposal, actor, origin)
 
     async def freeze(self, actor: Actor, slug: str | None = None) -> Release:
         """For a team without QA: what every release branch of the train is now, is what production gets (spec 5.2)."""

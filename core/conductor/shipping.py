@@ -6,10 +6,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from core.conductor.desk import Desk, event_of, members
+from core.conductor.desk import Desk, members
 from core.errors import Refused
-from core.events import EventKind
-from core.journal import Run, RunState
+from core.journal import Run, RunKind
 from core.permissions import Actor, Role, require
 from core.train.plan import ship_plan
 from core.train.proposal import Proposal, propose
@@ -63,9 +62,10 @@ class Shipping(Desk):
         Refused when it was never offered, has expired, or one is running; PlanChanged when the world has moved.
         """
         require(actor, Role.OPERATOR, "ship")
+        offered = _offer_key(slug, digest)
         async with self._ports.records.reading() as tx:
             await self._resting(tx, slug)
-            expires = await tx.setting(_offer_key(slug, digest))
+            expires = await tx.setting(offered)
         if expires is None:
             raise Refused(f"no plan {digest!r} was offered for {slug}", "a confirmation names the plan", "release ship")
         if expires == _SPENT:
@@ -77,36 +77,18 @@ class Shipping(Desk):
         proposal = await self.plan(slug)
         if proposal.digest != digest:
             raise PlanChanged(proposal)
-        if proposal.problems or proposal.plan is None:
+        if proposal.problems:
             raise Refused.all(proposal.problems)
-        now = self._ports.clock.now()
         # Looking at the world took seconds, in which somebody else may have pressed: whatever the record says is asked
         # again where nobody can come between.
         async with self._ports.records.transaction() as tx:
-            release, last = await self._resting(tx, slug), await tx.latest_run(slug)
-            if ship_plan(release, await members(tx, release), self.registry).digest != proposal.plan.digest:
+            release = await self._resting(tx, slug)
+            if ship_plan(release, await members(tx, release), self.registry) != proposal.plan:
                 raise PlanChanged(proposal)
-            if await tx.setting(_offer_key(slug, digest)) == _SPENT:
+            if await tx.setting(offered) == _SPENT:
                 raise _spent(slug)
-            await tx.put_setting(_offer_key(slug, digest), _SPENT)
-            run = await tx.insert_run(
-                Run(
-                    release=slug,
-                    plan=proposal.plan.encoded(),
-                    plan_digest=proposal.plan.digest,
-                    digest=digest,
-                    state=RunState.RUNNING,
-                    attempt=last.attempt + 1 if last else 1,
-                    confirmed_by=actor.name,
-                    confirmed_at=now,
-                    mention=actor.mention,
-                    origin=origin,
-                )
-            )
-            await tx.append_event(
-                event_of(EventKind.RUN_CONFIRMED, release, actor, now, run=run.id, kind=run.kind, digest=digest)
-            )
-        return run
+            await tx.put_setting(offered, _SPENT)
+            return await self._let_go(tx, release, RunKind.SHIP, proposal, actor, origin)
 
 
 def _spent(release: str) -> Refused:

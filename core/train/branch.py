@@ -15,7 +15,7 @@ import msgspec
 from core.errors import Reason, Unreachable
 from core.ports import Logged, Pin, Ports, Relation
 from core.registry import App, Package, Repository, Sha
-from core.tasks import Task, Work
+from core.tasks import Task
 from core.words import short
 
 _TASK = re.compile(r"^Task: ([a-z0-9-]+)$", re.MULTILINE)
@@ -118,7 +118,8 @@ async def foreign(found: ReleaseBranch, members: Sequence[Task], ports: Ports) -
     ]
     if not suspects or found.release is None or found.main is None:
         return ()
-    owned = [head for work in _works(members, found) if (head := found.heads.get(work.branch))]
+    works = [work for task in members for work in task.works if work.repository == found.repository.name]
+    owned = [head for work in works if (head := found.heads.get(work.branch))]
     unowned = await ports.repositories.history(found.repository, found.release, found.main, *owned)
     nobodys = {one.sha for one in unowned}
     return tuple(_foreign(found.repository, one) for one in suspects if nobodys & {*(one.parents[1:] or (one.sha,))})
@@ -186,10 +187,6 @@ async def _shares(found: ReleaseBranch, undone: Logged, head: Sha, ports: Ports)
     before, brought = undone.parents[0], undone.parents[1] if len(undone.parents) > 1 else undone.sha
     history, repository = ports.repositories.history, found.repository
     return await history(repository, brought, before) != await history(repository, brought, before, head)
-
-
-def _works(tasks: Sequence[Task], found: ReleaseBranch) -> list[Work]:
-    return [work for task in tasks for work in task.works if work.repository == found.repository.name]
 
 
 def _is_pin(commit: Logged) -> bool:

@@ -22,10 +22,9 @@ class Dispatcher:
 
     async def run_forever(self) -> None:
         """At every tick, and whenever something happened, take over what is unfinished; ends by cancellation only."""
-        seen = 0
         while True:
             try:
-                seen = await or_trouble("the dispatcher's tick", self._tick_and_wait(seen))
+                await or_trouble("the dispatcher's tick", self._tick_and_wait())
             except Trouble as trouble:  # a tick that broke must not be the last one
                 log.warning("%s", trouble, extra={"action": "dispatcher.tick"})
                 await self._ports.clock.sleep(_TICK_SECONDS)
@@ -49,12 +48,8 @@ class Dispatcher:
             assert run, f"no run {run_id}"
             return await engine.drive(run, self._ports, lease) if run.state is RunState.RUNNING else run
 
-    async def _tick_and_wait(self, seen: int) -> int:
-        seen = await self._last_event(seen)
+    async def _tick_and_wait(self) -> None:
+        async with self._ports.records.reading() as tx:
+            seen = await tx.last_event()
         await self.tick()
         await self._ports.records.wait_for_events(seen, _TICK_SECONDS)
-        return seen
-
-    async def _last_event(self, seen: int) -> int:
-        async with self._ports.records.reading() as tx:
-            return max([seen, *(event.id for event in await tx.events(after=seen))])

@@ -38,7 +38,7 @@ async def _run_phases(run: Run, plan: Plan, logbook: Logbook, ports: Ports, leas
     troubles: list[Trouble] = []
     try:
         async with asyncio.TaskGroup() as group:
-            watch = group.create_task(_until_cancelled(run, logbook, ports), name=f"watch {run.release}")
+            watch = group.create_task(_until_cancelled(run, plan, logbook, ports), name=f"watch {run.release}")
             for phase in plan.phases:
                 if troubles := await _run_phase(phase, logbook, ports, lease):
                     break
@@ -48,9 +48,9 @@ async def _run_phases(run: Run, plan: Plan, logbook: Logbook, ports: Ports, leas
     return troubles
 
 
-async def _until_cancelled(run: Run, logbook: Logbook, ports: Ports) -> None:
+async def _until_cancelled(run: Run, plan: Plan, logbook: Logbook, ports: Ports) -> None:
     """Raise Cancelled soon after the record says so: a long gate does not have to end first, a deploy to QA does."""
-    uninterruptible = [step for step in decoded(run.plan).steps if not step.interruptible]
+    uninterruptible = [step for step in plan.steps if not step.interruptible]
     while True:
         await asyncio.sleep(_CANCEL_LOOK_SECONDS)
         now = None

@@ -107,13 +107,7 @@ def plan_problems(release: Release, tasks: Sequence[Task], registry: Registry) -
                 for package in one.by_reference
                 if package not in frozen
             ]
-    for task in tasks:
-        try:
-            if post_deploy_argv(task.post_deploy_cmd) and not isinstance(home := home_of(task, registry), App):
-                found.append(home)
-        except Refused as refusal:
-            found += refusal.reasons
-    return found
+    return [*found, *unroutable(tasks, registry)]
 
 
 def ship_plan(release: Release, tasks: Sequence[Task], registry: Registry) -> Plan:
@@ -129,7 +123,9 @@ def ship_plan(release: Release, tasks: Sequence[Task], registry: Registry) -> Pl
         *_publish_phases(packages, frozen),
         Phase("re-pin every consumer", lanes(_repin(app, frozen[app.name], pins[app.name]) for app in apps)),
         Phase("gate what will ship", lanes([gate(app, commits[app.name], app.test_cmd)] for app in apps)),
-        Phase("advance the packages", lanes([[_advance(p, Commit(frozen[p.name].sha))] for p in packages])),
+        Phase(
+            "advance the packages", lanes([Advance(repository=p, commit=Commit(frozen[p.name].sha))] for p in packages)
+        ),
         Phase("ship the hub", lanes(_ship(app, commits[app.name]) for app in hubs)),
         Phase("ship the satellites", lanes(_ship(app, commits[app.name]) for app in satellites), one_by_one=True),
         Phase("post-deploy commands", lanes([post_deploys(tasks, commits, registry, Place.PRODUCTION)])),
@@ -163,6 +159,18 @@ def post_deploys(
         if command and isinstance(home, App) and home.target(place):
             commit = commits[home.name]
             found.append(PostDeploy(task=task.slug, app=home, commit=commit, command=command, place=place))
+    return found
+
+
+def unroutable(tasks: Sequence[Task], registry: Registry) -> list[Reason]:
+    """Why post-deploy commands could not run: they are malformed, or have nowhere to (spec 7.4)."""
+    found: list[Reason] = []
+    for task in tasks:
+        try:
+            if post_deploy_argv(task.post_deploy_cmd) and not isinstance(home := home_of(task, registry), App):
+                found.append(home)
+        except Refused as refusal:
+            found += refusal.reasons
     return found
 
 
@@ -212,12 +220,8 @@ def _repin(app: App, frozen: Frozen, pins: tuple[Pin, ...]) -> list[AnyStep]:
     return [Repin(app=app, frozen=frozen.sha, pins=pins)] if pins else []
 
 
-def _advance(repository: Package | App, commit: Commit) -> AnyStep:
-    return Advance(repository=repository, commit=commit)
-
-
 def _ship(app: App, commit: Commit) -> list[AnyStep]:
-    return [_advance(app, commit), *([Deploy(app=app, commit=commit)] if app.prod_deploy else [])]
+    return [Advance(repository=app, commit=commit), *([Deploy(app=app, commit=commit)] if app.prod_deploy else [])]
 
 
 def _seal(release: Release, app: App, commit: Commit) -> list[AnyStep]:

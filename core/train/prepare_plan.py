@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from core.errors import Reason, Refused
+from core.errors import Reason
 from core.ports import Pin
 from core.registry import App, Package, Place, Registry, Repository
 from core.releases import Release
-from core.tasks import Task, post_deploy_argv
+from core.tasks import Task
 from core.train.freeze import riding
-from core.train.plan import Phase, Plan, gate, home_of, lanes, post_deploys
+from core.train.plan import Phase, Plan, gate, lanes, post_deploys, unroutable
 from core.train.queue import BranchQueue, Queue
 from core.train.step import Commit
 from core.train.steps import AnyStep, Deploy, Eject, Freeze, Merge, Repin
@@ -41,13 +41,7 @@ def prepare_problems(release: Release, tasks: Sequence[Task], registry: Registry
         for one in branch.foreign
         if one.task and branch.repository in {repository.name for repository in rides}
     ]
-    for task in staying:
-        try:
-            if post_deploy_argv(task.post_deploy_cmd) and not isinstance(home := home_of(task, registry), App):
-                found.append(home)
-        except Refused as refusal:
-            found += refusal.reasons
-    return found
+    return [*found, *unroutable(staying, registry)]
 
 
 def prepare_plan(release: Release, tasks: Sequence[Task], registry: Registry, queue: Queue) -> Plan:

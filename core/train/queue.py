@@ -106,9 +106,8 @@ async def assembled(release: Release, tasks: Sequence[Task], registry: Registry,
     """
     if not release.is_active:
         raise Refused(f"{release.slug} takes no merges", f"it is {release.state}", "release open NAME")
-    _raise_all(
-        [Refused(*unknown("repository", name, registry.repositories)) for name in _unregistered(tasks, registry)]
-    )
+    strangers = sorted({name for task in tasks for name in task.repositories} - registry.repositories.keys())
+    _raise_all([Refused(*unknown("repository", name, registry.repositories)) for name in strangers])
     rides = order(tasks, registry)
     lines = await _all_of(_line(repository, rides, ports) for repository in riding(rides, registry))
     assembly = _Assembly({line.found.repository.name: line for line in lines}, ports)
@@ -254,10 +253,6 @@ async def _based(repository: Repository, release: Sha, main: Sha, ports: Ports) 
         case Relation.DIVERGED:
             message = f"Merge {repository.main_branch} into {repository.release_branch}\n"
             return await ports.repositories.merge(repository, release, main, message)
-
-
-def _unregistered(tasks: Sequence[Task], registry: Registry) -> list[str]:
-    return sorted({name for task in tasks for name in task.repositories} - registry.repositories.keys())
 
 
 def _meet(task: Task, other: Task) -> bool:
