@@ -34,6 +34,7 @@ from core.errors import Reason, Refused
 from core.ports import Ports
 from core.records import Records
 from core.train.dispatcher import Dispatcher
+from core.words import counted
 
 
 class SystemClock:
@@ -89,7 +90,7 @@ class Station:
     async def _database_answers(self) -> list[Finding]:
         async with self.database.transaction() as tx:
             releases = len(await tx.releases(limit=None))
-        return [Finding(True, "database", f"writable; {releases} release(s) on record")]
+        return [Finding(True, "database", f"writable; {counted(releases, 'release')} on record")]
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:

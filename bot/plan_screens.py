@@ -14,7 +14,7 @@ from core.conductor import Assembly
 from core.errors import Reason
 from core.train.plan import Phase, Plan
 from core.train.proposal import Outlook, Preview, Proposal
-from core.words import short
+from core.words import counted, short
 
 
 def plan(proposal: Proposal, expires_at: datetime | None = None) -> Message:
@@ -23,10 +23,10 @@ def plan(proposal: Proposal, expires_at: datetime | None = None) -> Message:
     steps, skipped = len(proposal.previews), sum(p.outlook is Outlook.SKIP for p in proposal.previews)
     body = _whole_plan(proposal)
     is_folded = len(body) > 2600 or len(proposal.problems) > 8
-    headline = [f"## 🚂 Ship plan · {name}", f"{steps} steps, {skipped} already live · plan {code(digest)}"]
+    headline = [f"## 🚂 Ship plan · {name}", f"{counted(steps, 'step')}, {skipped} already live · plan {code(digest)}"]
     buttons: list[Button] = []
     if proposal.problems:
-        headline.append(f"**⛔ Cannot ship**, for {len(proposal.problems)} reason(s)")
+        headline.append(f"**⛔ Cannot ship**, for {counted(len(proposal.problems), 'reason')}")
     elif expires_at:
         headline.append(f"One confirmation ships the whole train to production. Expires {ago(expires_at)}.")
         buttons = [
@@ -60,7 +60,7 @@ def assembly(found: Assembly) -> Message:
         rows.append(f"↩️ **{plain(one.task, 48)}** would be ejected: {plain(one.because + ''.join(paths), 600)}")
     rows += [f"⬜ {plain(app, 60)} has no QA: it is merged and frozen only" for app in found.not_on_qa]
     if proposal.problems:
-        end = f"**⛔ Cannot be prepared**, for {len(proposal.problems)} reason(s)"
+        end = f"**⛔ Cannot be prepared**, for {counted(len(proposal.problems), 'reason')}"
     else:
         end = "→ `/release prepare` does it; nothing of it touches production"
     steps = titles(proposal.plan) if proposal.plan else ""

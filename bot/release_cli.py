@@ -13,6 +13,7 @@ from bot.command_line import Option, actor, dressed, json_option, opened_station
 
 if TYPE_CHECKING:
     from bot.bootstrap import Station
+    from core.releases import Release
     from core.train.proposal import Proposal
 
 Verb = Callable[..., Awaitable[int | None]]
@@ -42,14 +43,14 @@ def _verb(name: str, *options: Option) -> Callable[[Verb], click.Command]:
 async def release_open(station: Station, name: str, tasks: tuple[str, ...]) -> None:
     """Open the train NAME, with its first TASKS aboard."""
     opened = await station.conductor.open(actor(), name, tasks)
-    say([f"{opened.slug} is open with {len(opened.members)} task(s); next: release add, then release prepare"])
+    say([f"{opened.slug} is open with {_tasks(opened)}; next: release add, then release prepare"])
 
 
 @_verb("add", click.argument("task"))
 async def release_add(station: Station, task: str) -> None:
     """Attach a reviewed TASK to the active train."""
     changed = await station.conductor.add(actor(), task)
-    say([f"{task} rides {changed.slug}, with {len(changed.members) - 1} other(s); next: release prepare"])
+    say([f"{task} rides {changed.slug}, {_tasks(changed)} aboard; next: release prepare"])
 
 
 @_verb("eject", click.argument("task"))
@@ -162,7 +163,7 @@ async def release_cancel(station: Station, name: str | None) -> None:
 async def release_abandon(station: Station, name: str | None) -> None:
     """Give the train up: its tasks return to reviewed, the slot is free."""
     closed = await station.conductor.abandon(actor(), name)
-    say([f"{closed.slug} is abandoned; {len(closed.members)} task(s) are reviewed again"])
+    say([f"{closed.slug} is abandoned; reviewed again: {_tasks(closed)}"])
 
 
 @_verb("notes", _name, json_option)
@@ -201,3 +202,9 @@ def _confirmed(found: Proposal) -> str:
             raise Refused("declined", "nothing was started", "release ship shows the plan again")
     next_ = f"stationmaster release ship {found.release} --confirm {found.digest}"
     raise NeedsOperator("nobody was there to confirm", f"{nobody}; nothing was started", next_)
+
+
+def _tasks(aboard: Release) -> str:
+    from core.words import counted
+
+    return counted(len(aboard.members), "task")

@@ -17,6 +17,7 @@ from core.notes import decoded
 from core.permissions import Actor
 from core.tasks import Stage
 from core.train.answer import Answer
+from core.words import counted
 
 Said = app_commands.Choice[str]
 _NEWEST = 1000
@@ -47,13 +48,13 @@ class ReleaseCommands(app_commands.Group, name="release", description="The relea
     @app_commands.describe(name="a-z, 0-9 and -", tasks="slugs of reviewed tasks, with spaces between them")
     async def open(self, interaction: discord.Interaction, name: str, tasks: str = "") -> None:
         opened = await self._conductor.open(await self._acting(interaction), name, tasks.split())
-        words = f"{plain(opened.slug)} is open with {len(opened.members)} task(s) aboard"
+        words = f"{plain(opened.slug)} is open with {counted(len(opened.members), 'task')} aboard"
         await answer(interaction, answer_screens.done(words, "`/release add`, then `/release prepare`"))
 
     @app_commands.command(description="Attach a reviewed task to the train")
     async def add(self, interaction: discord.Interaction, task: str) -> None:
         changed = await self._conductor.add(await self._acting(interaction), task)
-        words = f"{plain(task)} rides {plain(changed.slug)}, with {len(changed.members) - 1} other(s)"
+        words = f"{plain(task)} rides {plain(changed.slug)}, {counted(len(changed.members), 'task')} aboard"
         await answer(interaction, answer_screens.done(words, "`/release prepare`"))
 
     @app_commands.command(description="Take a task off the train; the rest ride on")
@@ -116,7 +117,7 @@ class ReleaseCommands(app_commands.Group, name="release", description="The relea
     @app_commands.command(description="Give the train up; its tasks are reviewed again")
     async def abandon(self, interaction: discord.Interaction, release: str | None = None) -> None:
         left = await self._conductor.abandon(await self._acting(interaction), release)
-        words = f"{plain(left.slug)} is abandoned; {len(left.members)} task(s) are back at reviewed"
+        words = f"{plain(left.slug)} is abandoned; back at reviewed: {counted(len(left.members), 'task')}"
         await answer(interaction, answer_screens.done(words))
 
     @app_commands.command(description="Post the notes of a shipped release again")

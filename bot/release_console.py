@@ -20,7 +20,7 @@ from core.tokens import Issued, Token
 from core.train.progress import Progress, StepState
 from core.train.proposal import Outlook, Proposal
 from core.train.standing import Standing
-from core.words import lasting, short
+from core.words import counted, lasting, short
 
 _MARKS = {
     StepState.WAITING: "·",
@@ -80,7 +80,7 @@ def proposal(found: Proposal, kind: RunKind = RunKind.SHIP) -> Iterator[str]:
                     yield from (f"      $ {shlex.join(argv)}" for argv in preview.commands)
     if found.problems:
         what = "ship" if kind is RunKind.SHIP else "be prepared"
-        yield f"{found.release} cannot {what}, for {len(found.problems)} reason(s):"
+        yield f"{found.release} cannot {what}, for {counted(len(found.problems), 'reason')}:"
         yield from refusal(found.problems)
 
 

@@ -16,7 +16,7 @@ from core.events import Event, EventKind
 from core.journal import RunKind, RunState, SealRecord, SealStatus
 from core.notes import AppNote, ReleaseNotes
 from core.train.progress import OVER, Progress, StepState, StepStatus
-from core.words import lasting, short
+from core.words import counted, lasting, short
 
 MARKS = {
     StepState.WAITING: "⬜",
@@ -111,7 +111,7 @@ def failure(
         f"{finished_step(event)}\n{fence(tails.get(event.step, ()), limit=900 // len(failed[:3]))}"
         for event in failed[:3]
     ]
-    more = [f"… and {len(failed) - 3} more failed steps: see the lines above"] if len(failed) > 3 else []
+    more = [f"… and {counted(len(failed) - 3, 'more failed step')}: see the lines above"] if len(failed) > 3 else []
     is_ship, kind = progress.kind is RunKind.SHIP, progress.kind.capitalize()
     where = "Already live in production, in order" if is_ship else "On QA already, in order"
     waiting = [f"⏹️ {plain(step.title, 100)}" for step in progress.of(StepState.WAITING)]

@@ -22,6 +22,7 @@ from core.board import TaskList, TaskPage
 from core.conversation import Remark
 from core.sizing import Calibration, Sizing
 from core.tasks import Task
+from core.words import counted
 
 Found = TaskPage | TaskList | Task | Remark | Sizing | tuple[Calibration, ...]
 
@@ -37,7 +38,7 @@ def told(found: Found) -> Iterator[str]:
         case TaskList():
             yield from (f"{task.slug:32} {task.stage:10} {one_line(task.title)}" for task in found.tasks)
             more = f"; more: --after {found.next}" if found.next else ""
-            yield f"{found.total} task(s), {len(found.tasks)} shown{more}"
+            yield f"{counted(found.total, 'task')}, {len(found.tasks)} shown{more}"
         case Task():
             next_ = NEXT.get(found.stage)
             yield f"{found.slug} is {found.stage}" + (f"; next: {next_} {found.slug}" if next_ else "")

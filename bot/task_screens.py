@@ -25,6 +25,7 @@ from core.board import TaskList, TaskPage
 from core.conversation import Remark
 from core.sizing import Calibration, Sizing
 from core.tasks import Task
+from core.words import counted
 
 LIST_LENGTH = 20
 _PAGE_LIMIT = 3300
@@ -59,7 +60,7 @@ def task_list(found: TaskList) -> Message:
     """Newest first, how many there are, and how to see what is not shown (L28)."""
     rows = [f"• {plain(task.title, 100)} ({plain(task.slug, 48)}) — {task.stage}" for task in found.tasks]
     more = f"→ more: the same with `after:{found.next}`" if found.next else ""
-    return card(f"## 🗂️ {found.total} task(s), {len(rows)} shown", listed(rows, 3600), more)
+    return card(f"## 🗂️ {counted(found.total, 'task')}, {len(rows)} shown", listed(rows, 3600), more)
 
 
 def changed(task: Task, said: str = "") -> Message:

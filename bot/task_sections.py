@@ -18,7 +18,7 @@ from core.errors import Reason
 from core.handoffs import Check
 from core.sizing import Calibration, Sizing
 from core.tasks import Move, Stage
-from core.words import lasting, short
+from core.words import counted, lasting, short
 
 
 class Said(NamedTuple):
@@ -83,7 +83,7 @@ def sections(page: TaskPage) -> Iterator[Section]:
 def calibration_lines(found: Sequence[Calibration]) -> Iterator[Line]:
     """How far each bidder is off."""
     for one in found:
-        yield (f"{one.bidder}: {one.mean_distance:.2f} sizes off on the average, over {one.tasks} task(s)",)
+        yield (f"{one.bidder}: {one.mean_distance:.2f} sizes off on the average, over {counted(one.tasks, 'task')}",)
     if not found:
         yield ("no task has three bids and an actual size yet",)
 

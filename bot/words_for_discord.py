@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from core.words import counted
+
 _SPECIAL = frozenset("\\*_~|`[]()<>#")
 _UNSEEN = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})  # control, surrogate, private, unassigned, line separators
 _TURNING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
@@ -53,7 +55,7 @@ def fence(lines: Sequence[str], *, limit: int = 1100) -> str:
             break
         kept.insert(0, shown)
     hidden = len(lines) - len(kept)
-    head = [f"… {hidden} earlier lines"] if hidden else []
+    head = [f"… {counted(hidden, 'earlier line')}"] if hidden else []
     return "\n".join([_FENCE, *head, *kept, _FENCE]) if lines else ""
 
 

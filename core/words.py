@@ -1,4 +1,4 @@
-"""Small facts about text: slugs, nearest names, short shas, durations. Pure."""
+"""Small facts about text: slugs, nearest names, short shas, numbers of things, durations. Pure."""
 
 from __future__ import annotations
 
@@ -74,6 +74,11 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 def short(sha: str) -> str:
     """A commit as people read it."""
     return sha[:7]
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of what `noun` names one of: `1 task`, `2 tasks`, `0 tasks`."""
+    return f"{number} {noun}" + "s" * (number != 1)
 
 
 def lasting(seconds: float) -> str:

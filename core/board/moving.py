@@ -14,6 +14,7 @@ from core.handoffs import Handoff, require_entry, require_ready
 from core.permissions import Actor, Role, require
 from core.reviews import Finding, Review, Seat, Verdict, builders, is_quorum, require_reviewable, review_round
 from core.tasks import BoardMove, Stage, Task, legal_moves
+from core.words import counted
 
 
 class Moving(Desk):
@@ -93,7 +94,7 @@ class Moving(Desk):
             await self._remark(tx, actor, slug, RemarkKind.VERDICT, review.entry)
             await self._tell(tx, EventKind.TASK_REVIEWED, actor, slug, seat=seat, verdict=verdict)
             if not review.approves:
-                reason = f"{seat} review: {len(review.findings)} finding(s)"
+                reason = f"{seat} review: {counted(len(review.findings), 'finding')}"
                 task = await self._moved(tx, task, Stage.BLOCKED, actor, reason=reason)
             elif has_quorum:
                 task = await self._moved(tx, task, Stage.REVIEWED, actor, BoardMove.QUORUM)

@@ -72,7 +72,7 @@ async def test_a_task_goes_from_idea_to_the_train_by_commands(yard: Yard) -> Non
         assert is_private(page) and "docs on `fix/docs`" in said(page) and "may go to assembled" in said(page)
         assert "model opus-4 · tokens 182,000 · cost $3.40" in said(page) and "1. \\[nit\\] a name" in said(page)
         listed = await yard.sam.command(["task", "list"], {"stage": "reviewed"})
-        assert is_private(listed) and "1 task(s), 1 shown" in said(listed)
+        assert is_private(listed) and "1 task, 1 shown" in said(listed)
         assert "rides r1" in await done(yard, await yard.olive.command(["release", "add"], SLUG))
         assert "no longer rides r1" in await done(yard, await yard.olive.command(["release", "eject"], SLUG))
 
@@ -269,12 +269,12 @@ async def test_a_list_says_how_many_there_are_and_how_to_see_the_rest(yard: Yard
         await yard.station.board.new(ALICE, draft(f"round-{number:02}", "money"))
     async with yard.bot():
         first = said(await yard.sam.command(["task", "search"], {"words": "round"}))
-        assert "25 task(s), 20 shown" in first
+        assert "25 tasks, 20 shown" in first
         after = first.split("after:")[1].split("`")[0]
         rest = said(await yard.sam.command(["task", "search"], {"words": "round", "after": after}))
-        assert "25 task(s), 5 shown" in rest and "after:" not in rest
+        assert "25 tasks, 5 shown" in rest and "after:" not in rest
         none = said(await yard.sam.command(["task", "list"], {"builder": "nobody"}))
-        assert "0 task(s)" in none
+        assert "0 tasks" in none
 
 
 async def test_a_stale_form_that_discord_replays_hands_nothing_off(database: Database, tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ async def test_requested_changes_block_with_all_findings_in_one_numbered_entry(s
         *("heavy review, round 1: request-changes", "No."),
         *("1. [blocker] it loses money", "2. [major] slow", "3. [nit] a comma"),
     ]
-    assert page.moves[-1].reason == "heavy review: 3 finding(s)"
+    assert page.moves[-1].reason == "heavy review: 3 findings"
     await submitted.unblock(ADA, "pay")
     await submitted.handoff(ADA, "pay", HANDOFF)
     await submitted.review(TESS, "pay", Seat.HEAVY, Verdict.APPROVE)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Refused
-from core.words import checked_branch, checked_slug, lasting, nearest, slug_from, split_words
+from core.words import checked_branch, checked_slug, counted, lasting, nearest, slug_from, split_words
 
 SHELL_TEXT = st.text(alphabet="ab $;|&'\"\\\n\t#-é", max_size=30)
 BRANCHES = [
@@ -98,3 +98,7 @@ def test_the_nearest_name_is_offered_and_nothing_far_fetched() -> None:
 )
 def test_durations_read_like_durations(seconds: float, words: str) -> None:
     assert lasting(seconds) == words
+
+
+def test_numbers_of_things_read_like_numbers_of_things() -> None:
+    assert [counted(number, "task") for number in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]
