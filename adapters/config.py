@@ -83,11 +83,6 @@ class Settings:
     database_url: str = field(repr=False)  # may hold a password
     secrets: Secrets
 
-    @property
-    def shapes(self) -> frozenset[str]:
-        """The known shapes of tasks."""
-        return frozenset(self.tiers)
-
 
 def config_folder(environ: Mapping[str, str]) -> Path:
     """Where the four files are: STATIONMASTER_CONFIG, else `config` below the working directory."""

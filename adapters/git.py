@@ -48,11 +48,9 @@ class MirrorRepositories:
         self._relations: dict[tuple[Sha, Sha], Relation] = {}  # two commits never change how they stand
 
     async def branch_head(self, repository: Repository, branch: str) -> Sha | None:
-        """See `core.ports.Repositories`."""
         return (await self.branch_heads(repository, (branch,))).get(branch)
 
     async def branch_heads(self, repository: Repository, branches: Collection[str]) -> dict[str, Sha]:
-        """See `core.ports.Repositories`."""
         refs = {ref_name("heads", branch): branch for branch in branches}
         rows = await self._remote_refs(repository, repository.url, tuple(refs)) if refs else {}
         heads = {refs[ref]: sha for ref, sha in rows.items() if ref in refs}
@@ -65,7 +63,6 @@ class MirrorRepositories:
         return (await self._remote_refs(repository, url, (ref,), **how)).get(ref)
 
     async def tag_commit(self, repository: Repository, tag: str) -> Sha | None:
-        """See `core.ports.Repositories`."""
         ref = ref_name("tags", tag)
         found = await self._remote_refs(repository, repository.url, (ref, f"{ref}^{{}}"))
         return found.get(f"{ref}^{{}}") or found.get(ref)
@@ -95,7 +92,6 @@ class MirrorRepositories:
         return found
 
     async def read(self, repository: Repository, commit: Sha, path: str) -> bytes | None:
-        """See `core.ports.Repositories`."""
         return await self._look(repository, commit, lambda at: _blob(at.tree, path))
 
     async def parents(self, repository: Repository, commit: Sha) -> tuple[Sha, ...]:
@@ -113,12 +109,10 @@ class MirrorRepositories:
         return await self._look(repository, tip, lambda at: _history(at, without))
 
     async def commit_epoch(self, repository: Repository, commit: Sha) -> int:
-        """See `core.ports.Repositories`."""
         return await self._look(repository, commit, lambda at: at.committed_date)
 
     @asynccontextmanager
     async def checkout(self, repository: Repository, commit: Sha) -> AsyncGenerator[Path, None]:
-        """See `core.ports.Repositories`."""
         async with self._mirrors.worktree(await self._having(repository, commit), commit) as tree:
             yield tree
 

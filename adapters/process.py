@@ -55,11 +55,9 @@ class ChildProcesses:
         hear_from_the_kernel()
 
     def finds(self, program: str) -> bool:
-        """True when a child called `program` could start."""
         return shutil.which(program, path=self._env["PATH"]) is not None
 
     async def run(self, argv: Argv, *, cwd: Path | None = None, **how: Unpack[How]) -> Finished:
-        """Run to the end; see `core.ports.Processes`."""
         known = {name: self._secrets.reveal(name) for name in how.get("credentials", ()) if self._secrets.has(name)}
         log, stdin = how.get("log"), how.get("stdin", b"")
         with _opened(log) if log else nullcontext() as file:

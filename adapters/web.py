@@ -55,6 +55,5 @@ class Web:
             raise Unreachable(f"{place} does not answer", why.replace(url, place), "try again in a minute") from error
 
     async def close(self) -> None:
-        """Close every connection."""
         if self._session:
             await self._session.close()

@@ -41,11 +41,9 @@ class SystemClock:
     """The machine's time."""
 
     def now(self) -> datetime:
-        """Aware UTC."""
         return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
-        """Let others work for that long."""
         await asyncio.sleep(seconds)
 
 

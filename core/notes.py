@@ -52,12 +52,10 @@ class ReleaseNotes(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
 
     def encoded(self) -> str:
-        """The JSON that is stored with the release."""
         return msgspec.json.encode(self).decode()
 
 
 def decoded(stored: str) -> ReleaseNotes:
-    """The notes that were stored."""
     return msgspec.json.decode(stored, type=ReleaseNotes)
 
 

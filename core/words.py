@@ -72,7 +72,6 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def short(sha: str) -> str:
-    """A commit as people read it."""
     return sha[:7]
 
 

@@ -59,11 +59,9 @@ class GitPushHeroku:
         self._processes, self._repositories, self._web, self._clock = processes, repositories, web, clock
 
     def needs(self, app: App, target: Target) -> Needs:
-        """See `core.ports.Strategy`."""
         return Needs(credentials=_options(target).credentials, tools=("git", "heroku"))
 
     def commands(self, app: App, target: Target, commit: str) -> tuple[Argv, ...]:
-        """See `core.ports.Strategy`."""
         options = _options(target)
         return (push_argv(options.url, commit, options.branch),)
 

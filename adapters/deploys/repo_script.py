@@ -57,7 +57,6 @@ class RepoScript:
         self._processes, self._repositories, self._web, self._clock = processes, repositories, web, clock
 
     def needs(self, app: App, target: Target) -> Needs:
-        """See `core.ports.Strategy`."""
         options = _options(target)
         tools = options.run.tools if options.run else ()
         return Needs(files=(options.script[0].removeprefix("./"),), credentials=options.credentials, tools=tools)
@@ -67,7 +66,6 @@ class RepoScript:
         return (_options(target).script,)
 
     async def observe(self, app: App, target: Target, commit: Sha) -> Observation:
-        """See `core.ports.Strategy`."""
         return await boot.observe_revision(self._web, app, target, commit)
 
     async def deploy(self, app: App, target: Target, commit: Sha, *, log: Path) -> Facts:
@@ -90,7 +88,6 @@ class RepoScript:
         )
 
     def run_argv(self, app: App, target: Target, command: Argv) -> Argv | None:
-        """See `core.ports.Strategy`."""
         runner = _options(target).run
         return runner.argv(command) if runner else None
 

@@ -106,7 +106,6 @@ class PyPI:
         return (self.manifest,) if package else (self.manifest, self.lock)
 
     def dependencies(self, files: Mapping[str, bytes | None]) -> tuple[Dependency, ...]:
-        """What `project.dependencies` names."""
         return pyproject.dependencies(files.get(self.manifest) or b"", files.get(self.lock) or b"")
 
     def repinned(self, manifest: bytes, pins: Sequence[Pin]) -> bytes:
@@ -114,15 +113,12 @@ class PyPI:
         return pyproject.repinned(manifest, pins)
 
     def locked_versions(self, lock: bytes) -> Mapping[str, str]:
-        """What `uv.lock` takes from a registry."""
         return pyproject.locked_versions(lock)
 
     def locked_commits(self, lock: bytes) -> Mapping[str, str]:
-        """What `uv.lock` takes from git."""
         return pyproject.locked_commits(lock)
 
     def is_newer(self, version: str, than: str) -> bool:
-        """Compares as PEP 440 does."""
         return Version(version) > Version(than)
 
     async def build(

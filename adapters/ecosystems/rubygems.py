@@ -112,17 +112,14 @@ class RubyGems:
         return pointed(pinned(manifest.decode(), versions), commits).encode()
 
     def locked_versions(self, lock: bytes) -> Mapping[str, str]:
-        """The gems that the lock takes from a registry, and from nowhere else."""
         _, published, unpublished = _locked(lock.decode(errors="replace"))
         return {name: version for name, version in published.items() if name not in unpublished}
 
     def locked_commits(self, lock: bytes) -> Mapping[str, str]:
-        """The gems that the lock takes from git."""
         _, _, unpublished = _locked(lock.decode(errors="replace"))
         return {name: commit for name, commit in unpublished.items() if commit}
 
     def is_newer(self, version: str, than: str) -> bool:
-        """Compares as Gem::Version does."""
         return compare_versions(version, than) > 0
 
     async def build(

@@ -61,7 +61,6 @@ def merge_message(task: str, branch: str) -> str:
 
 
 def pin_message(pins: Sequence[Pin]) -> str:
-    """The message of a re-pin."""
     return f"{_PINS}{', '.join(f'{pin.distribution} {pin.exact_in_words}' for pin in pins)}"
 
 

@@ -103,7 +103,6 @@ class Logbook:
         return await self._end(RunState.ASKING if asking else RunState.STOPPED, EventKind.RUN_STOPPED, reasons)
 
     async def finish(self) -> Run:
-        """Everything is done and recorded."""
         return await self._end(RunState.FINISHED, EventKind.RUN_FINISHED, ())
 
     async def _end(self, state: RunState, kind: EventKind, reasons: tuple[Reason, ...]) -> Run:

@@ -23,11 +23,9 @@ class OnTarget(Step, frozen=True, kw_only=True):
 
     @property
     def target(self) -> Target:
-        """Where it is done."""
         target = self.app.target(self.place)
         assert target
         return target
 
     def strategy(self, ports: Ports) -> Strategy:
-        """How it is done."""
         return ports.strategies[self.target.strategy]

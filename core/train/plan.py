@@ -43,7 +43,6 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def steps(self) -> tuple[AnyStep, ...]:
-        """Every step, in order."""
         return tuple(step for phase in self.phases for lane in phase.lanes for step in lane.steps)
 
     @property
@@ -53,7 +52,6 @@ class Plan(msgspec.Struct, frozen=True):
         return next(changing, None)
 
     def encoded(self) -> bytes:
-        """The JSON that is stored."""
         return msgspec.json.encode(self, order="sorted")
 
     @property

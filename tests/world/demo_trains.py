@@ -30,7 +30,6 @@ class LookedAtWorld(DemoWorld):
         return Path(self.origins.path(name))
 
     def violations(self) -> Sequence[str]:
-        """See `stations.World`."""
         self.index.look()
         return self.index.violations
 

@@ -94,7 +94,6 @@ class GemWorld:
         return self.folder / "origins" / f"{name}.git"
 
     def violations(self) -> Sequence[str]:
-        """See `stations.World`."""
         return self.gems.violations
 
     async def __aenter__(self) -> Self:

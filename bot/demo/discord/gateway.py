@@ -31,7 +31,6 @@ class Session:
         self.socket: web.WebSocketResponse | None = None
 
     def add(self, event: str, payload: Payload) -> None:
-        """Queue one dispatch."""
         self.frames.append(json.dumps({"op": 0, "t": event, "s": len(self.frames) + 1, "d": payload}))
         self.news.set()
 
@@ -72,7 +71,6 @@ class Gateway:
         self._sessions.clear()
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
-        """Serve one client until its socket closes."""
         if self.is_down:
             return web.Response(status=503)
         socket = web.WebSocketResponse()

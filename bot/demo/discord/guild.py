@@ -91,7 +91,6 @@ class Guild:
         self._apply(table, key, value)
 
     def emit(self, event: str, payload: Payload, only_to: str | None = None) -> None:
-        """Tell every listener."""
         for listener in self.listeners:
             listener(event, payload, only_to)
 
@@ -104,7 +103,6 @@ class Guild:
         self.emit("MESSAGE_CREATE", message, only_to)
 
     def rewrite(self, message: Payload) -> None:
-        """Publish a changed message."""
         only_to = self.ephemeral_to.get(message["id"])
         self._store_message(message, only_to)
         self.emit("MESSAGE_UPDATE", message, only_to)
@@ -161,7 +159,6 @@ class Guild:
 
     @property
     def gateway_url(self) -> str:
-        """Where the gateway listens."""
         return self.base_url.replace("http", "ws", 1) + "/gateway"
 
     def channel(self, channel_id: str) -> Payload:
@@ -171,7 +168,6 @@ class Guild:
         return self.channels[channel_id]
 
     def is_archived(self, channel_id: str) -> bool:
-        """True for an archived thread."""
         return self.channel(channel_id).get("thread_metadata", {}).get("archived", False)
 
     def message(self, channel_id: str, message_id: str) -> Payload:
@@ -188,12 +184,10 @@ class Guild:
         return sorted(visible, key=lambda message: int(message["id"]))
 
     def user(self, user_id: str) -> Payload:
-        """A user object."""
         someone = self.users[user_id]
         return shapes.user(user_id, someone.name, is_bot=user_id == self.bot_id)
 
     def member(self, user_id: str) -> Payload:
-        """A member object."""
         roles = [self.bot_role_id] if user_id == self.bot_id else [self.role_ids[r] for r in self.users[user_id].roles]
         return shapes.member(self.user(user_id), roles, self.nicks.get(user_id))
 

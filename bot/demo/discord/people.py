@@ -61,7 +61,6 @@ class Person:
         return answer["data"].get("choices", []) if answer else []
 
     async def click(self, message: int | str, custom_id: str) -> Outcome:
-        """Press a button of a message."""
         shown = self._guild.messages.get(str(message))
         if shown is None or self._guild.ephemeral_to.get(shown["id"], self._id) != self._id:
             raise Misuse("There is no such message.")
@@ -145,7 +144,6 @@ class PeopleApi:
         return Person(self._guild, self._interactions, self._guild.people[key])
 
     def close(self) -> None:
-        """End every stream."""
         for reader in self._readers:
             reader.put_nowait(b"")
 

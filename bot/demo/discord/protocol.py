@@ -111,5 +111,4 @@ def age_seconds(snowflake_id: str) -> float:
 
 
 def now() -> str:
-    """This moment as Discord writes it."""
     return datetime.now(UTC).isoformat()

@@ -138,15 +138,12 @@ class LoopbackDiscord:
         self.guild.set_bot_permissions(str(channel_id or self.channel_id), bits)
 
     def delete_message(self, message_id: int) -> None:
-        """Delete a message as a moderator would."""
         self.guild.remove_message(str(message_id))
 
     def archive_thread(self, thread_id: int) -> None:
-        """Archive a thread as its people may."""
         self.guild.set_archived(str(thread_id), True)
 
     def delete_thread(self, thread_id: int) -> None:
-        """Delete a thread as a moderator would."""
         self.guild.remove_thread(str(thread_id))
 
     # --- serving the bot ---

@@ -18,26 +18,22 @@ _ROLE_LOOK: Payload = {
 
 
 def user(user_id: str, name: str, *, is_bot: bool) -> Payload:
-    """A user object."""
     names = {"id": user_id, "username": name, "global_name": name, "discriminator": "0", "bot": is_bot}
     nothing = dict.fromkeys(("avatar", "banner", "accent_color", "avatar_decoration_data", "collectibles"))
     return {**names, **nothing, "public_flags": 0, "flags": 0, "primary_guild": None}
 
 
 def member(of_user: Payload, role_ids: list[str], nick: str | None) -> Payload:
-    """A member object: role ids, not roles."""
     nothing = dict.fromkeys(("avatar", "banner", "communication_disabled_until", "premium_since"))
     switches = {"flags": 0, "pending": False, "mute": False, "deaf": False}
     return {"user": of_user, "roles": role_ids, "joined_at": _JOINED, "nick": nick, **nothing, **switches}
 
 
 def role(role_id: str, name: str, permissions: int, *, is_managed: bool = False) -> Payload:
-    """A role object."""
     return {"id": role_id, "name": name, "permissions": str(permissions), "managed": is_managed, **_ROLE_LOOK}
 
 
 def channel(guild_id: str, channel_id: str, name: str, position: int) -> Payload:
-    """A text channel."""
     numbers = {"type": 0, "position": position, "flags": 0, "rate_limit_per_user": 0}
     nothing = dict.fromkeys(("topic", "last_message_id", "parent_id"))
     ids = {"id": channel_id, "guild_id": guild_id, "name": name}
