@@ -158,13 +158,13 @@ class Projector:
         if origin := _ORIGIN.fullmatch(run.origin):
             channel, number = int(origin[1]), int(origin[2])
             try:
-                await self._open_thread(channel, number, delivery.release)
+                await self._open_thread(channel, number, delivery)
                 return await self._rooted(delivery, channel, number)
             except discord.HTTPException as error:
                 if error.status not in _NO_PLACE:
                     raise
         number = await self._once(self._channel, delivery, message)
-        await self._open_thread(self._channel, number, delivery.release)
+        await self._open_thread(self._channel, number, delivery)
         await self._rooted(delivery, self._channel, number)
 
     async def _send(self, delivery: Delivery, message: Message) -> None:
@@ -214,11 +214,16 @@ class Projector:
         assert root and root.message_id
         return int(root.message_id)
 
-    async def _open_thread(self, channel: int, number: int, release: str, *, again: bool = False) -> None:
+    async def _open_thread(self, channel: int, number: int, root: Delivery, *, again: bool = False) -> None:
+        """Called after its run; the second run of a kind and every later one says which it is."""
         async with self._records.reading() as tx:
-            run, _ = await newest_run(tx, release)
+            happened = await tx.events(release=root.release, limit=None)
+        begun = [one for one in happened if one.kind is EventKind.RUN_CONFIRMED and one.id <= root.first_event]
+        kinds = [one.facts["kind"] for one in begun]
+        turn = kinds.count(kinds[-1])
+        name = f"🚂 {kinds[-1]} {root.release}" + (f" ({turn})" if turn > 1 else "")
         try:
-            await self._posts.open_thread(channel, number, f"🚂 {run.kind} {release}")
+            await self._posts.open_thread(channel, number, name)
         except discord.HTTPException as error:
             if error.code != _EXISTS or again:
                 raise
@@ -229,13 +234,13 @@ class Projector:
         assert root and root.message_id
         channel, number = int(root.channel), int(root.message_id)
         try:
-            await self._open_thread(channel, number, release, again=True)
+            await self._open_thread(channel, number, root, again=True)
         except discord.HTTPException as error:
             if error.status not in _NO_PLACE:
                 raise
             message = msgspec.convert(root.content, Message)
             number = await self._posts.send(self._channel, message, f"{root.nonce[:22]}-2")
-            await self._open_thread(self._channel, number, release)
+            await self._open_thread(self._channel, number, root)
             await self._sent(root, self._channel, number)
         self._live.clear()
         return number

@@ -68,3 +68,16 @@ async def test_a_prepare_that_stops_says_what_is_on_qa_and_is_resumed_by_its_but
         await yard.station.dispatcher.tick()
         await yard.until(lambda: "Prepare of r1: done" in "\n".join(yard.thread()))
         assert RELEASE in shown(yard)
+
+
+async def test_the_thread_of_a_second_prepare_is_told_from_the_first_by_its_name(unmerged: Yard) -> None:
+    yard = unmerged
+    async with yard.bot():
+        for _ in range(2):
+            await done(yard, await yard.olive.command(["release", "prepare"]))
+            await yard.station.dispatcher.tick()
+            await yard.settled()
+        assert [thread["name"] for thread in yard.threads()] == ["🚂 prepare r1", "🚂 prepare r1 (2)"]
+        await yard.pressed(await yard.offered(), "Ship it")
+        await yard.until(lambda: len(yard.threads()) == 3)
+        assert yard.threads()[-1]["name"] == "🚂 ship r1"
