@@ -112,6 +112,7 @@ class StationClient(discord.Client):
             allowed_mentions=discord.AllowedMentions.none(),
         )
         self.http.get_ratelimit = self._bucket
+        self._sockets = Sockets(self)
         self.problems: tuple[Reason, ...] = ()
         self.usable, self.checked, self._greeted = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.down_since: float | None = asyncio.get_running_loop().time()
@@ -133,7 +134,7 @@ class StationClient(discord.Client):
     async def close(self) -> None:
         """Nothing of it runs afterwards."""
         await super().close()
-        await end_heartbeats()
+        await self._sockets.end()
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
         """The library goes on telling events for a moment after it was closed, and trips over its own absence."""
@@ -204,13 +205,29 @@ class StationClient(discord.Client):
         return True
 
 
-async def end_heartbeats() -> None:
-    """End the library's heartbeats of this loop: threads, which it forgets when it gives a connection up half-way."""
-    loop = asyncio.get_running_loop()
-    for thread in threading.enumerate():
-        if isinstance(thread, KeepAliveHandler) and thread.ws.loop is loop:
-            thread.stop()
-            await asyncio.to_thread(thread.join, CHECK_SECONDS)
+class Sockets:
+    """The gateway connections of a client, also one that the library gives up half-way and forgets."""
+
+    def __init__(self, client: discord.Client) -> None:
+        self._connect, client.http.ws_connect = client.http.ws_connect, self._connected
+        self._newest: aiohttp.ClientWebSocketResponse | None = None
+
+    async def end(self) -> None:
+        """Once the client is closed: end its last connection, and the heartbeats of this loop, which are threads."""
+        if self._newest:
+            await self._newest.close()
+        loop = asyncio.get_running_loop()
+        for thread in threading.enumerate():
+            if isinstance(thread, KeepAliveHandler) and thread.ws.loop is loop:
+                thread.stop()
+                await asyncio.to_thread(thread.join, CHECK_SECONDS)
+
+    async def _connected(self, url: str, *, compress: int = 0) -> aiohttp.ClientWebSocketResponse:
+        forgotten, self._newest = self._newest, None
+        if forgotten:
+            await forgotten.close()
+        self._newest = await self._connect(url, compress=compress)
+        return self._newest
 
 
 class _Tree(app_commands.CommandTree[StationClient]):

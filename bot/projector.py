@@ -270,7 +270,8 @@ class Projector:
             try:
                 await self._posts.edit(int(board.channel), int(board.message_id), picture)
             except discord.HTTPException as error:
-                if error.status == 404 and is_running:
+                # Not the board of an old run, which somebody put away while we were not there.
+                if error.status == 404 and (is_running or BOARD in self._live):
                     await self._another(board, picture)
                     return 0
                 if error.status != 404 and error.code != _ARCHIVED:

@@ -22,6 +22,7 @@ import yaml
 from aiohttp import web
 
 from adapters.ecosystems.rubygems import compare_versions
+from bot.demo.listening import listen
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Requirements = tuple[tuple[str, str], ...]  # ((sign, version), …), all of which must hold
@@ -101,8 +102,7 @@ class GemServer:
         app.router.add_get("/gems/{file}.gem", self._download)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
-        self._port = self._runner.addresses[0][1]
+        self._port = await listen(self._runner, self._port)
         self.url = f"http://127.0.0.1:{self._port}"
 
     async def stop(self) -> None:

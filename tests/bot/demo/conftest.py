@@ -13,7 +13,7 @@ import discord
 import pytest
 from discord import app_commands
 
-from bot.client import end_heartbeats
+from bot.client import Sockets
 from bot.demo.discord import LoopbackDiscord, redirect_client
 
 TIMEOUT = 5.0
@@ -73,6 +73,7 @@ class Bot(discord.Client):
             allowed_mentions=discord.AllowedMentions.none(),
         )
         self.loopback, self.sync = loopback, sync
+        self.sockets = Sockets(self)
         self.tree = app_commands.CommandTree(self)
         self.seen: asyncio.Queue[str] = asyncio.Queue()
         self.let_go = asyncio.Event()
@@ -127,7 +128,7 @@ async def running_bot(loopback: LoopbackDiscord, *, sync: bool = True) -> AsyncG
     finally:
         await bot.close()
         await task
-        await end_heartbeats()
+        await bot.sockets.end()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from discord import app_commands
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 import bot.demo
-from bot.client import end_heartbeats
+from bot.client import Sockets
 from bot.demo.discord import LoopbackDiscord, redirect_client
 
 PAGE_DIR = Path(bot.demo.__file__).parent / "page"
@@ -171,13 +171,14 @@ async def yard(browser: Browser, tmp_path: Path) -> AsyncIterator[Yard]:
 async def online(server: LoopbackDiscord) -> AsyncGenerator[YardBot]:
     redirect_client(server.base_url)
     client = YardBot(server.guild_id)
+    sockets = Sockets(client)
     async with client:
         running = asyncio.create_task(client.start(server.token))
         await asyncio.wait_for(client.wait_until_ready(), 5)
         yield client
     running.cancel()  # it may be waiting for its next try to connect
     await asyncio.gather(running, return_exceptions=True)
-    await end_heartbeats()
+    await sockets.end()
 
 
 def last_message(page: Page) -> Locator:
