@@ -8,7 +8,7 @@ from itertools import groupby
 from bot.message import Colour, Message, card
 from bot.release_console import SEAL_WORDS
 from bot.run_screens import MARKS
-from bot.words_for_discord import ago, code, listed, plain
+from bot.words_for_discord import ago, code, listed, plain, warnings
 from core.conductor import Status
 from core.deployments import Deployment
 from core.errors import Reason
@@ -84,10 +84,7 @@ def standing(found: Standing) -> Message:
     for task, places in groupby(found.rows, key=lambda row: row.task):
         rows.append(f"**{plain(task, 48)}**")
         rows += ["".join(_TICKS[mark] for mark in _marks(row)) + f" {plain(row.repository, 60)}" for row in places]
-    odd = [
-        f"⚠️ **{plain(reason.what, 200)}**\n{plain(reason.why, 200)}\n→ {code(reason.next, 400)}"
-        for reason in found.anomalies
-    ]
+    odd = warnings(found.anomalies)
     table = f"merged · on QA · frozen · live\n{listed(rows, 1500)}" if rows else "nobody rides: `/release add`"
     colour = Colour.WARNING if odd else Colour.PLAIN
     return card(f"## 🧭 Where {plain(found.release, 48)} is", table, listed(odd, 2000), colour=colour)

@@ -177,7 +177,7 @@ def _ports(settings: Settings, processes: ChildProcesses, web: Web, records: Rec
 
 def _use_cases(settings: Settings, ports: Ports) -> tuple[Board, Conductor, Doorkeeper]:
     board = Board(settings.registry, settings.tiers, ports, settings.quorum)
-    return board, Conductor(settings.registry, ports), Doorkeeper(ports, _new_secret)
+    return board, Conductor(settings.registry, ports, settings.quorum), Doorkeeper(ports, _new_secret)
 
 
 def _new_secret() -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from bot.message import Act, Button, Colour, Message, card
 from bot.release_console import assembly as assembly_lines
 from bot.release_console import proposal as proposal_lines
-from bot.words_for_discord import ago, code, joined, listed, plain
+from bot.words_for_discord import ago, code, joined, listed, plain, warnings
 from core.conductor import Assembly
 from core.errors import Reason
 from core.train.plan import Phase, Plan
@@ -36,6 +36,7 @@ def plan(proposal: Proposal, expires_at: datetime | None = None) -> Message:
     return card(
         "\n".join(headline),
         listed(_reasons(proposal.problems), 2400),
+        listed(warnings(proposal.unseen), 900),
         _folded_plan(proposal) if is_folded else body,
         colour=Colour.BAD if proposal.problems else Colour.BUSY,
         buttons=buttons,
@@ -67,6 +68,7 @@ def assembly(found: Assembly) -> Message:
     return card(
         f"## 🧪 Prepare plan · {plain(proposal.release, 48)}",
         listed(rows, 1200),
+        listed(warnings(proposal.unseen), 900),
         steps,
         listed(_reasons(proposal.problems), 900),
         end,

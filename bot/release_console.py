@@ -78,6 +78,7 @@ def proposal(found: Proposal, kind: RunKind = RunKind.SHIP) -> Iterator[str]:
                     )
                     yield f"  {preview.title}{mark}" + (f"  — {one_line(preview.detail)}" if preview.detail else "")
                     yield from (f"      $ {shlex.join(argv)}" for argv in preview.commands)
+    yield from odd(found.unseen)
     if found.problems:
         what = "ship" if kind is RunKind.SHIP else "be prepared"
         yield f"{found.release} cannot {what}, for {counted(len(found.problems), 'reason')}:"
@@ -162,7 +163,12 @@ def standing(found: Standing) -> Iterator[str]:
     for row in found.rows:
         marks = " ".join(f"{mark:6}" for mark in (row.merged, row.qa, row.frozen, row.live))
         yield f"  {row.task:24} {row.repository:16} {marks}".rstrip()
-    for reason in found.anomalies:
+    yield from odd(found.anomalies)
+
+
+def odd(reasons: Iterable[Reason]) -> Iterator[str]:
+    """What hinders nothing, and somebody should know."""
+    for reason in reasons:
         yield f"! {one_line(reason.what)}"
         yield f"    {one_line(reason.why)}"
         yield f"    → {one_line(reason.next)}"

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from core.errors import Reason
 from core.words import counted
 
 _SPECIAL = frozenset("\\*_~|`[]()<>#")
@@ -68,6 +69,11 @@ def listed(lines: Iterable[str], limit: int) -> str:
             return "\n".join([*kept, f"… and {len(rows) - len(kept)} more"])
         kept.append(row)
     return "\n".join(kept)
+
+
+def warnings(reasons: Iterable[Reason]) -> list[str]:
+    """What hinders nothing, and somebody should know."""
+    return [f"⚠️ **{plain(one.what, 200)}**\n{plain(one.why, 200)}\n→ {code(one.next, 400)}" for one in reasons]
 
 
 def joined(words: Iterable[str], limit: int) -> str:

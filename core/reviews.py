@@ -8,9 +8,11 @@ from enum import StrEnum
 
 import msgspec
 
-from core.conversation import Remark, RemarkKind
+from core.conversation import Remark, RemarkKind, blocking
 from core.errors import Reason, Refused
 from core.tasks import Move, Stage, Task
+
+_MAY_BE_LATE = (Stage.REVIEWED, Stage.ASSEMBLED)
 
 
 class Seat(StrEnum):
@@ -45,7 +47,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
-    """One verdict. `round`: how often the task had been submitted by then; every submission starts a new one."""
+    """One verdict. `round`: as `review_round` counted when it was given."""
 
     task: str
     seat: Seat
@@ -71,9 +73,16 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([head, *([self.body.strip()] if self.body.strip() else []), *lines])
 
 
-def review_round(moves: Iterable[Move]) -> int:
-    """Which round of reviews a task is in: 1 after its first submission."""
-    return sum(move.to is Stage.SUBMITTED for move in moves)
+def review_round(moves: Sequence[Move], remarks: Iterable[Remark]) -> int:
+    """Which round of reviews a task is in: each submission starts one, and each handoff after it was reviewed."""
+    return sum(move.to is Stage.SUBMITTED for move in moves) + len(late_handoffs(moves, remarks))
+
+
+def late_handoffs(moves: Iterable[Move], remarks: Iterable[Remark]) -> list[Remark]:
+    """Those noted after the task was reviewed, oldest first: what they tell of, no reviewer had seen."""
+    reviewed_at = next((move.at for move in moves if (move.origin, move.to) == (Stage.SUBMITTED, Stage.REVIEWED)), None)
+    late = (one for one in remarks if one.kind is RemarkKind.HANDOFF)
+    return [one for one in late if reviewed_at and one.at > reviewed_at]
 
 
 def seated(reviews: Iterable[Review], round: int) -> dict[Seat, Review]:
@@ -87,10 +96,15 @@ def builders(task: Task, remarks: Iterable[Remark]) -> frozenset[str]:
     return frozenset(handed_on | {task.builder} if task.builder else ())
 
 
-def require_reviewable(task: Task, earlier: Sequence[Review], new: Review, built_by: Collection[str]) -> None:
-    """Refused, with every reason at once, when `new` is no verdict that may be given on `task` now."""
+def require_reviewable(
+    task: Task, earlier: Sequence[Review], new: Review, built_by: Collection[str], *, is_late: bool
+) -> None:
+    """Refused, with every reason at once, when `new` is no verdict that may be given on `task` now.
+
+    `is_late`: it was handed on after it was reviewed, and may be reviewed again until it ships.
+    """
     reasons: list[Reason] = []
-    if task.stage is not Stage.SUBMITTED:
+    if task.stage is not Stage.SUBMITTED and not (is_late and task.stage in _MAY_BE_LATE):
         next_ = "wait for its handoff" if task.stage in (Stage.BUILDING, Stage.BLOCKED) else f"task show {task.slug}"
         reasons.append(Reason(f"{task.slug} is not up for review", f"it is {task.stage}", next_))
     if not built_by:
@@ -117,7 +131,21 @@ def require_reviewable(task: Task, earlier: Sequence[Review], new: Review, built
         raise Refused.all(reasons)
 
 
-def is_quorum(reviews: Iterable[Review], round: int, quorum: Iterable[Seat]) -> bool:
-    """Has every seat of `quorum` approved in this round?"""
+def unapproved(reviews: Iterable[Review], round: int, quorum: Iterable[Seat]) -> list[Seat]:
+    """The seats of `quorum` that have not approved in this round; when there is none, the round is over."""
     held = seated(reviews, round)
-    return all(seat in held and held[seat].approves for seat in quorum)
+    return [seat for seat in quorum if seat not in held or not held[seat].approves]
+
+
+def unseen(
+    task: Task, moves: Sequence[Move], remarks: Sequence[Remark], reviews: Iterable[Review], quorum: Iterable[Seat]
+) -> list[Reason]:
+    """What rides, or may, although not everybody has looked: a change after the review, and feedback that is open."""
+    if task.stage not in _MAY_BE_LATE:
+        return []
+    late, found = late_handoffs(moves, remarks), list[Reason]()
+    if late and (seats := unapproved(reviews, review_round(moves, remarks), quorum)):
+        what, missing = f"{task.slug} changed after its review", f"no approval since: {', '.join(seats)}"
+        why = f"handoff of {late[-1].at:%Y-%m-%d %H:%M} UTC by {late[-1].author}; {missing}"
+        found.append(Reason(what, why, f"task review {task.slug} {seats[0]} VERDICT"))
+    return [*found, *blocking(remarks)]

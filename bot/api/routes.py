@@ -109,6 +109,7 @@ class PlanShown(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan | None
     previews: tuple[Preview, ...]
     problems: tuple[Reason, ...]
+    unseen: tuple[Reason, ...] = ()
     expires_at: datetime | None = None
 
 
@@ -134,6 +135,7 @@ def plan_shown(found: Proposal | Offer) -> PlanShown:
         plan=proposal.plan,
         previews=proposal.previews,
         problems=proposal.problems,
+        unseen=proposal.unseen,
         expires_at=expires,
     )
 

@@ -113,7 +113,7 @@ async def _next_act(cast: Cast, board: Board, part: Part):
         case Stage.BLOCKED:
             return cast.types(part.builder, "task unblock", which)
         case Stage.SUBMITTED:
-            number = review_round(page.moves)
+            number = review_round(page.moves, page.remarks)
             seat = next(seat for seat in Seat if seat not in seated(page.reviews, number))
             found = part.sent_back if seat is Seat.LIGHT and number == 1 else ""
             verdict = Verdict.REQUEST_CHANGES if found else Verdict.APPROVE

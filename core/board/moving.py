@@ -12,7 +12,17 @@ from core.errors import Refused
 from core.events import EventKind
 from core.handoffs import Handoff, require_entry, require_ready
 from core.permissions import Actor, Role, require
-from core.reviews import Finding, Review, Seat, Verdict, builders, is_quorum, require_reviewable, review_round
+from core.reviews import (
+    Finding,
+    Review,
+    Seat,
+    Verdict,
+    builders,
+    late_handoffs,
+    require_reviewable,
+    review_round,
+    unapproved,
+)
 from core.tasks import BoardMove, Stage, Task, legal_moves
 from core.words import counted
 
@@ -70,11 +80,15 @@ class Moving(Desk):
         findings: Sequence[Finding] = (),
         body: str = "",
     ) -> Task:
-        """Give a verdict. Requested changes block the task with all findings at once; the quorum makes it reviewed."""
+        """Give a verdict. Requested changes block the task with all findings at once; the quorum makes it reviewed.
+
+        After a handoff of what was reviewed already, verdicts are entries: nothing moves, and requested changes stay
+        open as feedback.
+        """
         require(actor, Role.REVIEWER, "review tasks")
         async with self._ports.records.transaction() as tx:
             task, earlier = await existing_task(tx, slug), await tx.reviews(slug)
-            remarks = await tx.remarks(slug)
+            remarks, moves = await tx.remarks(slug), await tx.moves(slug)
             review = Review(
                 task=slug,
                 seat=seat,
@@ -83,16 +97,20 @@ class Moving(Desk):
                 findings=tuple(findings),
                 body=body,
                 at=self._ports.clock.now(),
-                round=review_round(await tx.moves(slug)),
+                round=review_round(moves, remarks),
             )
-            require_reviewable(task, earlier, review, builders(task, remarks))
+            is_late = bool(late_handoffs(moves, remarks))
+            require_reviewable(task, earlier, review, builders(task, remarks), is_late=is_late)
             # Open feedback refuses only the verdict that would make it reviewed: the others may be given before.
-            has_quorum = is_quorum([*earlier, review], review.round, self._quorum)
+            has_quorum = not unapproved([*earlier, review], review.round, self._quorum)
             if has_quorum and (reasons := blocking(remarks)):
                 raise Refused.all(reasons)
             await tx.add_review(review)
-            await self._remark(tx, actor, slug, RemarkKind.VERDICT, review.entry)
+            kind = RemarkKind.QA_FEEDBACK if is_late and not review.approves else RemarkKind.VERDICT
+            await self._remark(tx, actor, slug, kind, review.entry)
             await self._tell(tx, EventKind.TASK_REVIEWED, actor, slug, seat=seat, verdict=verdict)
+            if is_late:
+                return task
             if not review.approves:
                 reason = f"{seat} review: {counted(len(review.findings), 'finding')}"
                 task = await self._moved(tx, task, Stage.BLOCKED, actor, reason=reason)

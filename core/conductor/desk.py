@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from core.board import existing_task
-from core.errors import NotFound, Refused
+from core.errors import NotFound, Reason, Refused
 from core.events import Event, EventKind
 from core.journal import Run, RunKind, RunState
 from core.observations import Value
@@ -14,6 +15,7 @@ from core.ports import Ports
 from core.records import Transaction
 from core.registry import Registry
 from core.releases import Release
+from core.reviews import Seat, unseen
 from core.tasks import Task
 from core.train.proposal import Proposal
 from core.words import nearest
@@ -22,8 +24,9 @@ from core.words import nearest
 class Desk:
     """The base of the rooms; does nothing by itself."""
 
-    def __init__(self, registry: Registry, ports: Ports) -> None:
-        self.registry, self._ports = registry, ports
+    def __init__(self, registry: Registry, ports: Ports, quorum: Collection[Seat] = tuple(Seat)) -> None:
+        """`quorum`: the seats that must approve a change."""
+        self.registry, self._ports, self._quorum = registry, ports, quorum
 
     async def _release(self, tx: Transaction, slug: str | None, *, any_state: bool = False) -> Release:
         if slug is None:
@@ -77,6 +80,14 @@ class Desk:
         facts: dict[str, Value] = {"run": run.id, "kind": run.kind, "digest": run.digest}
         await tx.append_event(event_of(EventKind.RUN_CONFIRMED, release, actor, now, **facts))
         return run
+
+    async def _unseen(self, tx: Transaction, tasks: Sequence[Task]) -> tuple[Reason, ...]:
+        """What of `tasks` rides although not everybody has looked at it."""
+        found = list[Reason]()
+        for task in tasks:
+            moves, remarks = await tx.moves(task.slug), await tx.remarks(task.slug)
+            found += unseen(task, moves, remarks, await tx.reviews(task.slug), self._quorum)
+        return tuple(found)
 
 
 async def members(tx: Transaction, release: Release) -> list[Task]:

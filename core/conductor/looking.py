@@ -52,13 +52,15 @@ class Looking(Desk):
         async with self._ports.records.reading() as tx:
             release = await self._release(tx, slug, any_state=True)
             tasks, journal = await members(tx, release), await tx.entries(release.slug)
+            unseen = await self._unseen(tx, tasks)
         slots = asyncio.Semaphore(self._ports.lanes_at_once)
 
         async def seen(repository: Package | App) -> Sighting:
             async with slots:
                 return await sight(repository, release, tasks, journal, self._ports)
 
-        return standing(release, await asyncio.gather(*(seen(one) for one in riding(tasks, self.registry))))
+        sightings = await asyncio.gather(*(seen(one) for one in riding(tasks, self.registry)))
+        return standing(release, sightings, unseen)
 
     async def releases(self, limit: int | None = 25) -> list[Release]:
         """The newest releases."""

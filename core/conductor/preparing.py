@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from core.conductor.desk import Desk, members
 from core.errors import Reason, Refused, Trouble
@@ -87,7 +88,7 @@ class Preparing(Desk):
         if problems:
             return Assembly(queue, Proposal(release.slug, None, (), tuple(problems)), waits=waits)
         async with self._ports.records.reading() as tx:
-            journal = await tx.entries(release.slug)
+            journal, unseen = await tx.entries(release.slug), await self._unseen(tx, tasks)
         plan = prepare_plan(release, tasks, self.registry, queue)
-        proposal = await looked_over(plan, journal, self._ports)
+        proposal = replace(await looked_over(plan, journal, self._ports), unseen=unseen)
         return Assembly(queue, proposal, not_on_qa(plan), waits)

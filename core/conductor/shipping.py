@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 
 from core.conductor.desk import Desk, members
 from core.errors import Refused
@@ -42,7 +43,8 @@ class Shipping(Desk):
         async with self._ports.records.reading() as tx:
             release = await self._release(tx, slug)
             tasks, journal = await members(tx, release), await tx.entries(release.slug)
-        return await propose(release, tasks, self.registry, journal, self._ports)
+            unseen = await self._unseen(tx, tasks)
+        return replace(await propose(release, tasks, self.registry, journal, self._ports), unseen=unseen)
 
     async def offer(self, actor: Actor, slug: str | None = None) -> Offer:
         """The plan, to be confirmed within half an hour. Refused while a run is on its way."""

@@ -42,18 +42,22 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """A plan to confirm; with a reason in `problems` there is nothing to confirm. `digest`: 10 hex characters."""
+    """A plan to confirm; with a reason in `problems` there is nothing to confirm. `digest`: 10 hex characters.
+
+    `unseen`: what rides although not everybody has looked at it; whoever confirms, confirms that.
+    """
 
     release: str
     plan: Plan | None
     previews: tuple[Preview, ...]
     problems: tuple[Reason, ...]
+    unseen: tuple[Reason, ...] = ()
 
     @property
     def digest(self) -> str:
-        """Equal exactly when the plan and what it will skip are equal."""
+        """Equal exactly when the plan, what it will skip and what nobody has looked at are equal."""
         seen = [(p.step, p.outlook, p.commands) for p in self.previews]
-        return hashlib.sha256(msgspec.json.encode((self.plan and self.plan.digest, seen))).hexdigest()[:10]
+        return hashlib.sha256(msgspec.json.encode((self.plan and self.plan.digest, seen, self.unseen))).hexdigest()[:10]
 
 
 async def propose(

@@ -26,12 +26,12 @@ class Standing(msgspec.Struct, frozen=True):
     anomalies: tuple[Reason, ...]
 
 
-def standing(release: Release, sightings: Sequence[Sighting]) -> Standing:
-    """The record beside what was looked up."""
+def standing(release: Release, sightings: Sequence[Sighting], unseen: Sequence[Reason] = ()) -> Standing:
+    """The record beside what was looked up; `unseen`: what rides although not everybody has looked at it."""
     place = {slug: at for at, slug in enumerate(release.members)}
     rows = sorted((row for one in sightings for row in one.rows), key=lambda row: place.get(row.task, len(place)))
     odd = [reason for one in sightings for reason in _odd(release, one)]
-    return Standing(release.slug, tuple(rows), tuple(dict.fromkeys(odd)))
+    return Standing(release.slug, tuple(rows), tuple(dict.fromkeys([*unseen, *odd])))
 
 
 def _odd(release: Release, seen: Sighting) -> Iterator[Reason]:

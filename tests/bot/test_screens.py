@@ -22,7 +22,7 @@ from bot.layout import modal, sending
 from bot.message import CUSTOM_ID, Act, Button, Form, Message, filled
 from bot.words_for_discord import code, fence, plain
 from core.board import TaskList, TaskPage
-from core.conductor import Status
+from core.conductor import Assembly, Status
 from core.conversation import Remark, RemarkKind
 from core.deployments import Deployment
 from core.errors import Reason
@@ -352,6 +352,14 @@ def test_the_plan_draws_the_line_after_which_there_is_no_way_back() -> None:
     line = next(n for n, text in enumerate(shown) if "Point of no return" in text)
     assert "publish" in shown[line + 1] and "already live" in shown[line + 2]
     assert any("check every package" in text for text in shown[:line])
+
+
+def test_what_changed_after_its_review_stands_beside_the_plan_on_every_face() -> None:
+    unseen = (Reason("pay changed after its review", "handoff by ada", "task review pay heavy VERDICT"),)
+    found = msgspec.structs.replace(proposal(2, "", Outlook.RUN, 0), unseen=unseen)
+    for shown in (words(plan_screens.plan(found, AT)), words(plan_screens.assembly(Assembly(None, found)))):
+        assert "⚠️ **pay changed after its review**\nhandoff by ada\n→ `task review pay heavy VERDICT`" in shown
+    assert "! pay changed after its review" in list(release_console.proposal(found))
 
 
 def test_the_table_is_aligned_on_the_command_line_and_every_oddity_names_its_repair() -> None:

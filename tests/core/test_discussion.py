@@ -218,6 +218,29 @@ async def test_one_person_cannot_take_both_seats_nor_another_ones(submitted: Boa
         await submitted.review(OLIVE, "pay", Seat.LIGHT, Verdict.APPROVE)
 
 
+async def test_what_changed_after_its_review_is_looked_at_again_by_entries_that_move_nothing(
+    submitted: Board,
+) -> None:
+    """Spec 2.4: a handoff of a reviewed task answered its feedback, and nobody looked at the code that came with it."""
+    for reviewer, seat in ((REX, Seat.HEAVY), (TESS, Seat.LIGHT)):
+        await submitted.review(reviewer, "pay", seat, Verdict.APPROVE)
+    with pytest.raises(Refused, match="pay is not up for review"):
+        await submitted.review(REX, "pay", Seat.HEAVY, Verdict.APPROVE)
+    await submitted.handoff(ADA, "pay", HANDOFF)
+    assert (await submitted.review(TESS, "pay", Seat.LIGHT, Verdict.REQUEST_CHANGES, [BLOCKER])).stage is Stage.REVIEWED
+    found = (await submitted.show(ADA, "pay")).remarks[-1]
+    assert (found.kind, found.is_open) == (RemarkKind.QA_FEEDBACK, True)
+    assert found.body.startswith("light review, round 2: request-changes")
+    await submitted.handoff(ADA, "pay", HANDOFF)
+    with pytest.raises(Refused, match="ada built pay"):
+        await submitted.review(msgspec.structs.replace(ADA, roles=frozenset(Role)), "pay", Seat.HEAVY, Verdict.APPROVE)
+    await submitted.review(REX, "pay", Seat.HEAVY, Verdict.APPROVE)
+    page = await submitted.show(ADA, "pay")
+    assert (page.task.stage, page.remarks[-1].kind) == (Stage.REVIEWED, RemarkKind.VERDICT)
+    assert [(one.round, one.seat) for one in page.reviews][2:] == [(2, Seat.LIGHT), (3, Seat.HEAVY)]
+    assert [move.to for move in page.moves][-1] is Stage.REVIEWED and len(page.moves) == 4
+
+
 async def test_the_team_says_which_seats_make_the_quorum(station: Station) -> None:
     board = Board(station.registry, {"toy": ()}, station.ports, [Seat.HEAVY])
     await board.new(ADA, draft("pay", "money"))

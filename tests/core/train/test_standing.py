@@ -6,11 +6,14 @@ import asyncio
 
 import pytest
 
+from core.conductor import PlanChanged
 from core.journal import RunState
 from core.registry import Sha
+from core.reviews import Finding, Seat, Severity, Verdict
 from core.train import sightings
 from core.train.sightings import Mark, Row
 from core.train.standing import Standing
+from tests.world.reviewing import ADA, HANDOFF, REX, TESS
 from tests.world.toy_train import OLIVE, RELEASE, WHOLE_TRAIN, Station, draft
 
 YES, NO, NONE, UNKNOWN = Mark.YES, Mark.NO, Mark.NONE, Mark.UNKNOWN
@@ -94,6 +97,33 @@ async def test_what_nobody_owns_is_shown_with_its_revert(prepared: Station) -> N
     [(what, next_)] = await odd(prepared)
     assert what == f"{merge[:7]} “Merge task words (feat/words)” is on release of docs"
     assert f"git revert --no-edit -m 1 {merge} &&" in next_
+
+
+async def test_code_that_changed_after_its_review_does_not_ride_unseen(prepared: Station) -> None:
+    board, conductor = prepared.board, prepared.conductor
+    offered = (await conductor.offer(OLIVE, RELEASE)).proposal
+    await board.handoff(ADA, "words", HANDOFF)
+    at = (await board.show(ADA, "words")).remarks[-1].at
+    [changed] = (await conductor.standing()).anomalies
+    assert changed.what == "words changed after its review"
+    assert changed.why == f"handoff of {at:%Y-%m-%d %H:%M} UTC by ada; no approval since: heavy, light"
+    assert (await conductor.plan()).unseen == (await conductor.assembly()).proposal.unseen == (changed,)
+    with pytest.raises(PlanChanged):
+        await conductor.ship(OLIVE, RELEASE, offered.digest, "test")
+    await board.review(REX, "words", Seat.HEAVY, Verdict.APPROVE)
+    assert await odd(prepared) == [("words changed after its review", "task review words light VERDICT")]
+    await board.review(TESS, "words", Seat.LIGHT, Verdict.APPROVE)
+    assert await odd(prepared) == []
+    assert (await conductor.plan()).digest == offered.digest
+
+
+async def test_requested_changes_of_what_rides_already_are_seen_where_it_is_shipped(prepared: Station) -> None:
+    await prepared.board.handoff(ADA, "words", HANDOFF)
+    bad = [Finding(Severity.MAJOR, "it lies")]
+    await prepared.board.review(REX, "words", Seat.HEAVY, Verdict.REQUEST_CHANGES, bad)
+    number = (await prepared.board.show(ADA, "words")).remarks[-1].id
+    whats = [what for what, _ in await odd(prepared)]
+    assert whats == ["words changed after its review", f"feedback #{number} is open"]
 
 
 async def test_a_branch_that_went_on_after_the_freeze_is_a_straggler(prepared: Station) -> None:
