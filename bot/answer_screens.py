@@ -12,6 +12,7 @@ from bot.words_for_discord import ago, code, listed, plain, warnings
 from core.conductor import Status
 from core.deployments import Deployment
 from core.errors import Reason
+from core.journal import RunState
 from core.registry import Registry
 from core.releases import Release
 from core.train.progress import OVER
@@ -19,7 +20,7 @@ from core.train.sightings import Mark, Row
 from core.train.standing import Standing
 from core.words import short
 
-_TICKS = {Mark.YES: "✅", Mark.NO: "⬜", Mark.UNKNOWN: "❔", Mark.NONE: "➖"}
+_TICKS = {Mark.YES: "✅", Mark.NO: "⬜ not", Mark.UNKNOWN: "❔ unknown:"}
 
 
 def refusal(reasons: Sequence[Reason]) -> Message:
@@ -67,7 +68,8 @@ def status(found: Status) -> Message:
     members = [f"• {plain(task.title, 120)} ({plain(task.slug, 48)}) — {task.stage}" for task in found.tasks]
     blocks = ["**Aboard**\n" + (listed(members, 1200) or "nobody yet: `/release add`")]
     if ship:
-        rows = [f"{MARKS[step.state]} {plain(step.title, 100)} — {step.state}" for step in ship.steps]
+        is_open = ship.state is not RunState.FINISHED
+        rows = [f"{MARKS[step.state]} {plain(step.title, 100)} — {step.state}" for step in ship.steps if is_open]
         count = f"{len(ship.of(*OVER))}/{len(ship.steps)} steps done"
         blocks.append(
             f"**{ship.kind.capitalize()}: {ship.state}**, attempt {ship.attempt}, {count}\n" + listed(rows, 1500)
@@ -79,13 +81,13 @@ def status(found: Status) -> Message:
 
 
 def standing(found: Standing) -> Message:
-    """The table, one line a repository under its task, and whatever is odd with what repairs it."""
+    """One line a repository under its task, and whatever is odd with what repairs it."""
     rows = list[str]()
     for task, places in groupby(found.rows, key=lambda row: row.task):
         rows.append(f"**{plain(task, 48)}**")
-        rows += ["".join(_TICKS[mark] for mark in _marks(row)) + f" {plain(row.repository, 60)}" for row in places]
+        rows += [f"{plain(row.repository, 60)}: {_marks(row)}" for row in places]
     odd = warnings(found.anomalies)
-    table = f"merged · on QA · frozen · live\n{listed(rows, 1500)}" if rows else "nobody rides: `/release add`"
+    table = listed(rows, 1500) or "nobody rides: `/release add`"
     colour = Colour.WARNING if odd else Colour.PLAIN
     return card(f"## 🧭 Where {plain(found.release, 48)} is", table, listed(odd, 2000), colour=colour)
 
@@ -108,8 +110,11 @@ def repositories(registry: Registry) -> Message:
     return card("## 📚 Repositories", listed(rows, 3400) or "none is registered")
 
 
-def _marks(row: Row) -> tuple[Mark, ...]:
-    return row.merged, row.qa, row.frozen, row.live
+def _marks(row: Row) -> str:
+    """Glyph and words; what cannot be said of a repository is left out."""
+    said = {"merged": row.merged, "on QA": row.qa, "frozen": row.frozen, "live": row.live}
+    words = {mark: ", ".join(word for word, its in said.items() if its is mark) for mark in _TICKS}
+    return " · ".join(f"{tick} {words[mark]}" for mark, tick in _TICKS.items() if words[mark])
 
 
 def _deployment(one: Deployment) -> str:

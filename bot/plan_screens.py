@@ -33,6 +33,8 @@ def plan(proposal: Proposal, expires_at: datetime | None = None) -> Message:
             Button("Ship it", Act.SHIP, proposal.release, digest, danger=True),
             Button("Cancel", Act.CANCEL, proposal.release, digest),
         ]
+    else:
+        headline.append("→ `/release ship` asks for the one confirmation; this only shows")
     return card(
         "\n".join(headline),
         listed(_reasons(proposal.problems), 2400),

@@ -147,7 +147,7 @@ def _move(move: Move) -> Line:
         took = (" · model, tokens, cost —",)
     why: Line = ("\n", Said(move.reason)) if move.reason else ()
     who: Line = (" by ", Name(move.actor), f" ({move.source})")
-    return ("• ", At(move.at), f" {move.origin or '—'} → {move.to}{spent}", *who, *took, *why)
+    return ("• ", At(move.at), f" {move.origin or 'new'} → {move.to}{spent}", *who, *took, *why)
 
 
 def _reason(reason: Reason) -> Line:

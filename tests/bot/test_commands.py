@@ -23,7 +23,7 @@ async def test_a_train_is_frozen_planned_looked_at_and_abandoned_by_commands(yar
         assert "only the operator" in await refused(yard, "agent", ["release", "freeze"])
         assert "r1 is frozen" in await olive("freeze")
         plan = await done(yard, await yard.sam.command(["release", "plan"]))
-        assert "Point of no return" in plan and "[Ship it]" not in plan
+        assert "Point of no return" in plan and "[Ship it]" not in plan and "→ `/release ship`" in plan
         assert "assembled" in said(await yard.sam.command(["release", "status"], {"release": RELEASE}))
         assert "never deployed by us" in said(await yard.sam.command(["deployments"]))
         assert "hub** — hub, toy" in said(await yard.sam.command(["repos"]))
@@ -45,8 +45,7 @@ async def test_the_table_of_the_train_follows_its_status(yard: Yard) -> None:
             return next((text for each in yard.private("operator") if "Where r1 is" in (text := text_of(each))), "")
 
         await yard.until(lambda: bool(table()))
-        assert "merged · on QA · frozen · live" in table()
-        assert "❔❔❔❔ docs" in table()
+        assert "docs: ❔ unknown: merged, on QA, frozen, live" in table()
         assert "git docs does not answer" in table()
 
 

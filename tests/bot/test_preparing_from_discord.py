@@ -10,7 +10,7 @@ import pytest
 
 from adapters.database.records import Database
 from core.errors import StepFailed
-from tests.bot.conftest import Yard, done, open_yard, refused, text_of
+from tests.bot.conftest import Yard, done, open_yard, refused, said, text_of
 from tests.world.toy_train import OLIVE, RELEASE, WHOLE_TRAIN, Station, draft, lay_out_branches, registry_with_qa
 
 PRODUCTION = ("Shipping", "Shipped", "Ship ", "ship stopped", "live", "Confirmed")
@@ -53,6 +53,8 @@ async def test_a_prepare_is_told_in_its_own_words_and_ends_with_what_comes_next(
         assert not [word for word in PRODUCTION if word in shown(yard)]
         ejected = [text for each in yard.channel() if "does not ride" in (text := text_of(each))]
         assert len(ejected) == 1 and "ada: " in ejected[0]
+        status = said(await yard.sam.command(["release", "status"]))
+        assert "**Prepare: finished**, attempt 1" in status and "merge " not in status
 
 
 async def test_a_prepare_that_stops_says_what_is_on_qa_and_is_resumed_by_its_button(unmerged: Yard) -> None:

@@ -117,6 +117,22 @@ class YardBot(discord.Client):
         async def handoff(interaction: discord.Interaction) -> None:
             await interaction.response.send_modal(NoteModal())
 
+        @self.tree.command(guild=self.guild, description="Make a task")
+        async def make(
+            interaction: discord.Interaction,
+            a: str,
+            b: str = "",
+            c: str = "",
+            d: str = "",
+            e: str = "",
+            f: str = "",
+            g: str = "",
+            h: str = "",
+            i: str = "",
+            j: str = "",
+        ) -> None:
+            """Nobody sends it."""
+
     async def setup_hook(self) -> None:
         await self.tree.sync(guild=self.guild)
 
@@ -204,7 +220,7 @@ async def test_a_command_can_be_given_by_keyboard_alone(yard: Yard) -> None:
     await page.keyboard.press("Enter")
     await page.keyboard.type("/")
     suggestions = page.get_by_role("listbox", name="Suggestions").get_by_role("option")
-    await expect(suggestions).to_have_count(3)
+    await expect(suggestions).to_have_count(4)
     await page.keyboard.type("pla")
     await page.keyboard.press("Enter")
     release = page.get_by_role("combobox", name="release required")
@@ -283,7 +299,7 @@ async def test_what_only_one_may_see_stays_unseen_by_the_others(yard: Yard) -> N
     await yard.say("for everybody")
     await expect(last_message(theirs)).to_contain_text("for everybody")
     await expect(theirs.get_by_text("a secret word")).to_have_count(0)
-    await mine.get_by_label("You are").select_option(label="Sam (stranger)")
+    await mine.get_by_label("You are").select_option(label="Sam (no role)")
     await expect(last_message(mine)).to_contain_text("for everybody")
     await expect(mine.get_by_text("a secret word")).to_have_count(0)
     await mine.get_by_label("You are").select_option(label="Olive (operator)")
@@ -423,3 +439,15 @@ async def test_a_narrow_window_keeps_the_channels_behind_a_button(yard: Yard) ->
     await expect(page.get_by_role("heading", level=1)).to_have_text("# elsewhere")
     await expect(channels).to_be_hidden()
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_a_command_with_many_options_leaves_hint_and_complaint_in_sight_of_a_phone(yard: Yard) -> None:
+    page = await yard.look(width=390)
+    await run(page, "/make")
+    await expect(page.locator("#answer")).to_have_text("a is required.")
+    for name in "bcdefghij":
+        await page.keyboard.press("Tab")
+        await expect(page.locator(f"#option-{name}")).to_be_in_viewport()
+        await expect(page.locator("#hint")).to_be_in_viewport()
+        await expect(page.locator("#answer")).to_be_in_viewport()
+    assert await page.evaluate("document.body.scrollTop") == 0
