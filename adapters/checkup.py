@@ -99,7 +99,7 @@ def _needs(app: App, strategies: Mapping[str, Strategy]) -> Needs:
 
 
 def _credentials(settings: Settings, needs: Iterable[tuple[str, Needs]]) -> Iterable[Finding]:
-    wanted = {settings.bot.token_env: ["the bot"]}
+    wanted = {settings.bot.discord.token_env: ["the bot"]}
     for needed_by, one in needs:
         for name in one.credentials:
             wanted.setdefault(name, []).append(needed_by)

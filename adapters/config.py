@@ -22,6 +22,7 @@ from adapters.config_files import (
     PackageEntry,
     ReposFile,
     ShapesFile,
+    Suite,
     SuitesFile,
     TargetEntry,
 )
@@ -29,37 +30,14 @@ from adapters.credentials import Secrets
 from adapters.deploys import STRATEGIES
 from adapters.ecosystems.pypi import PyPI, PyPISettings
 from adapters.ecosystems.rubygems import RubyGemsSettings
-from adapters.smoke import PageExpectation, SmokeSuite
 from adapters.yaml_file import YamlFile
 from core.errors import Reason, Refused
-from core.permissions import Role
 from core.ports import Waits
 from core.registry import App, Package, Registry, Target, unknown
 from core.reviews import Seat
 
 # A variable with such a name holds a credential; tools that we run know many that no file names.
 _CREDENTIAL_ENDINGS = ("TOKEN", "KEY", "SECRET", "PASSWORD", "CREDENTIALS")
-
-
-class ApiSettings(msgspec.Struct, frozen=True):
-    """Where the HTTP API listens."""
-
-    host: str
-    port: int
-
-
-class BotSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the bot lives in Discord, and its API (None: there is none).
-
-    `discord_api` replaces Discord's own address, on loopback hosts only.
-    """
-
-    guild_id: int
-    channel_id: int
-    role_ids: Mapping[Role, int]
-    token_env: str
-    api: ApiSettings | None
-    discord_api: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +51,8 @@ class Settings:
     registry: Registry
     tiers: Mapping[str, tuple[str, ...]]
     quorum: tuple[Seat, ...]
-    suites: Mapping[str, SmokeSuite]
-    bot: BotSettings
+    suites: Mapping[str, Suite]
+    bot: BotFile
     pypi: PyPISettings
     rubygems: RubyGemsSettings
     waits: Waits
@@ -110,7 +88,7 @@ def load(folder: Path, environ: Mapping[str, str]) -> Settings:
         tiers=shapes_file.shapes,
         quorum=shapes_file.quorum,
         suites=smoke_suites,
-        bot=_bot(bot_file),
+        bot=bot_file,
         pypi=PyPISettings(cache_dir=str(state_dir / "pypi"), **repos_file.ecosystems.pypi.given()),
         rubygems=RubyGemsSettings(home=state_dir / "rubygems", **repos_file.ecosystems.rubygems.given()),
         waits=Waits(**bot_file.train.waits.given()),
@@ -172,29 +150,14 @@ def _located(file: YamlFile, place: tuple[str, ...], url: str, projects_dir: str
     return str(Path(projects_dir).absolute() / url)
 
 
-def _suites(file: YamlFile, repos: YamlFile) -> dict[str, SmokeSuite]:
+def _suites(file: YamlFile, repos: YamlFile) -> dict[str, Suite]:
     entries = file.check(SuitesFile)
     apps = repos.mapping("apps")
     if repos.is_readable:
         for name in file.mapping("suites").keys() - apps.keys():
             _, _, next_ = unknown("app", name, apps)
             file.complain(("suites", name), "no such app", f"{repos.path.name} does not name it", next_)
-    return {
-        name: SmokeSuite(tuple(PageExpectation(page.path, page.contains) for page in suite.pages), suite.removed)
-        for name, suite in (entries.suites.items() if entries else ())
-    }
-
-
-def _bot(file: BotFile) -> BotSettings:
-    discord = file.discord
-    return BotSettings(
-        guild_id=discord.guild_id,
-        channel_id=discord.channel_id,
-        role_ids={role: getattr(discord.role_ids, role) for role in Role},
-        token_env=discord.token_env,
-        api=ApiSettings(file.api.host, file.api.port) if file.api else None,
-        discord_api=discord.discord_api,
-    )
+    return entries.suites if entries else {}
 
 
 def _secrets(environ: Mapping[str, str], bot: BotFile | None, registry: Registry, database_url: str) -> Secrets:

@@ -5,7 +5,6 @@ Defaults are not repeated here: what a file does not say is None and left to the
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Collection
 from typing import Annotated, Any, TypeVar
@@ -18,7 +17,7 @@ from adapters.deploys import STRATEGIES
 from adapters.ecosystems import ECOSYSTEMS
 from core.errors import Refused
 from core.reviews import Seat
-from core.words import checked_branch, checked_slug, split_words
+from core.words import checked_branch, checked_slug, is_loopback, split_words
 
 TIERS = ("unit", "component", "integration", "e2e")
 Item = TypeVar("Item")
@@ -88,12 +87,7 @@ def _http(url: str) -> str:
 
 
 def _loopback(url: str) -> str:
-    host = urlsplit(url).hostname or ""
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
+    if not is_loopback(urlsplit(url).hostname or ""):
         raise wrong("must be a loopback address: the bot's token would travel there")
     return url
 
@@ -212,14 +206,14 @@ class ReposFile(Entry):
 
 
 class Page(Entry):
-    """A page that must render, and a text that must be on it."""
+    """A page that must render: 200, and `contains` somewhere in its text."""
 
     path: WebPath
     contains: Text | None = None
 
 
 class Suite(Entry):
-    """What a production site must show, and the routes that must be gone (404)."""
+    """What a production site must show beside `/up`; `removed` are routes that must be 404."""
 
     pages: Many[Page] = ()
     removed: Many[WebPath] = ()

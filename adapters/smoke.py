@@ -7,25 +7,12 @@ from collections.abc import Mapping
 
 import msgspec
 
+from adapters.config_files import Suite
 from adapters.web import Web
 from core.errors import Unreachable
 from core.journal import PageCheck, SealRecord, SealStatus
 from core.ports import Clock
 from core.registry import App
-
-
-class PageExpectation(msgspec.Struct, frozen=True):
-    """A page that must render: 200, and `contains` somewhere in its text."""
-
-    path: str
-    contains: str | None = None
-
-
-class SmokeSuite(msgspec.Struct, frozen=True):
-    """What to look at beside `/up`; `removed` are routes that must be 404."""
-
-    pages: tuple[PageExpectation, ...] = ()
-    removed: tuple[str, ...] = ()
 
 
 class HttpSmoke:
@@ -34,7 +21,7 @@ class HttpSmoke:
     `boot_seconds`: how long to wait before what failed is looked at once more (L45).
     """
 
-    def __init__(self, web: Web, suites: Mapping[str, SmokeSuite], clock: Clock, boot_seconds: float = 20) -> None:
+    def __init__(self, web: Web, suites: Mapping[str, Suite], clock: Clock, boot_seconds: float = 20) -> None:
         self._web, self._suites, self._clock, self._boot_seconds = web, suites, clock, boot_seconds
 
     async def check(self, app: App) -> SealRecord:
@@ -43,11 +30,11 @@ class HttpSmoke:
         if app.base_url is None:
             status, summary = SealStatus.UNSEALED, "not sealed: no smoke_url and no production_url"
         else:
-            checks = await self._look_twice(app.base_url.rstrip("/"), self._suites.get(app.name, SmokeSuite()))
+            checks = await self._look_twice(app.base_url.rstrip("/"), self._suites.get(app.name, Suite()))
             status, summary = _verdict(checks)
         return SealRecord(app=app.name, status=status, summary=summary, checked_at=self._clock.now(), checks=checks)
 
-    async def _look_twice(self, base_url: str, suite: SmokeSuite) -> tuple[PageCheck, ...]:
+    async def _look_twice(self, base_url: str, suite: Suite) -> tuple[PageCheck, ...]:
         wanted = [_Wanted("/up"), *(_Wanted(page.path, 200, page.contains) for page in suite.pages)]
         wanted += [_Wanted(path, 404) for path in suite.removed]
         checks = await asyncio.gather(*(self._look(base_url, one) for one in wanted))
@@ -61,7 +48,7 @@ class HttpSmoke:
 
     async def _look(self, base_url: str, wanted: _Wanted) -> PageCheck:
         try:
-            answer = await self._web.get(f"{base_url}/{wanted.path.lstrip('/')}")
+            answer = await self._web.get(f"{base_url}{wanted.path}")
         except Unreachable as trouble:
             return PageCheck(wanted.name, False, f"no answer: {trouble.reasons[0].why}")
         if answer.status != wanted.status:

@@ -43,9 +43,7 @@ class DiscordSettings(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     guild_id: int
     channel_id: int
-    operator_role_id: int
-    agent_role_id: int
-    reviewer_role_id: int
+    role_ids: Mapping[Role, int]
 
     def __repr__(self) -> str:
         return f"DiscordSettings(guild_id={self.guild_id}, channel_id={self.channel_id}, token=••••)"
@@ -53,11 +51,7 @@ class DiscordSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def roles(self) -> dict[int, Role]:
         """What each of Discord's roles means here."""
-        return {
-            self.operator_role_id: Role.OPERATOR,
-            self.agent_role_id: Role.AGENT,
-            self.reviewer_role_id: Role.REVIEWER,
-        }
+        return {number: role for role, number in self.role_ids.items()}
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):

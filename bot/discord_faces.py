@@ -22,6 +22,7 @@ from core.board import Board
 from core.conductor import Conductor
 from core.deliveries import Deliveries
 from core.doorkeeper import Doorkeeper
+from core.permissions import Role
 from core.records import Records
 
 FLUSH_SECONDS = 10
@@ -63,7 +64,7 @@ class StationBot:
             Posts(self.connection.client, pace),
             pace,
             channel=settings.channel_id,
-            operators=f"<@&{settings.operator_role_id}>",
+            operators=f"<@&{settings.role_ids[Role.OPERATOR]}>",
         )
 
     async def run(self) -> None:

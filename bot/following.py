@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from rich.console import Console
 from rich.live import Live
@@ -28,7 +28,8 @@ async def follow(station: Station, name: str, run_id: int) -> int:
     try:
         async with asyncio.TaskGroup() as group:
             driving = group.create_task(_drive(station, run_id), name=f"drive {name}")
-            with _display(console) as live:
+            live = Live(console=console, refresh_per_second=4, transient=True) if sys.stdout.isatty() else None
+            with live or nullcontext():
                 progress = await _tell(station, name, console, live)
             driving.cancel()
     except ExceptionGroup as broken:
@@ -41,30 +42,12 @@ async def follow(station: Station, name: str, run_id: int) -> int:
     return EXIT_CODES[progress.state]
 
 
-def _display(console: Console) -> Live | _Silent:
-    """What is running, live, where there is a terminal."""
-    return Live(console=console, refresh_per_second=4, transient=True) if sys.stdout.isatty() else _Silent()
-
-
 class _Console(Console):
     """Goes quiet when nobody reads any more (`… | head`): a line that cannot be written stops no ship (L31)."""
 
     def on_broken_pipe(self) -> None:
         with suppress(SystemExit):
             super().on_broken_pipe()
-
-
-class _Silent:
-    """Stands in for the live display where there is no terminal."""
-
-    def __enter__(self) -> _Silent:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-    def update(self, table: Table) -> None:
-        """Nothing to update."""
 
 
 async def _drive(station: Station, run_id: int) -> None:
@@ -77,7 +60,7 @@ async def _drive(station: Station, run_id: int) -> None:
             await asyncio.sleep(1)
 
 
-async def _tell(station: Station, name: str, console: Console, live: Live | _Silent) -> Progress:
+async def _tell(station: Station, name: str, console: Console, live: Live | None) -> Progress:
     """Print every event of this attempt once; show what runs until the ship rests."""
     begun = [e.id for e in await station.conductor.events(name, 0) if e.kind in _BEGINNINGS]
     seen = begun[-1] - 1
@@ -91,7 +74,8 @@ async def _tell(station: Station, name: str, console: Console, live: Live | _Sil
         assert progress
         if progress.state is not RunState.RUNNING and not await station.conductor.events(name, seen):
             return progress
-        live.update(_running(progress))
+        if live:
+            live.update(_running(progress))
         if not events:
             await station.conductor.wait_for_events(seen, 1)
 

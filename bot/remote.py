@@ -5,7 +5,6 @@ the HTTP API by the table of its routes. Same words, same refusals, same exit co
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from bot.api.limits import LONG_REQUEST_SECONDS, REQUEST_SECONDS
 from bot.api.problems import CONTENT_TYPE, Problem, trouble
 from bot.api.routes import ROUTES, Route
 from core.errors import NeedsOperator, Refused, Unreachable
+from core.words import is_loopback
 
 UseCases = TypeVar("UseCases")
 _TRIES, _PAUSE_SECONDS = 3, 0.5
@@ -31,7 +31,7 @@ async def opened_remote(kind: type[UseCases], url: str, token: str) -> AsyncGene
     place = urlsplit(url)
     if place.scheme not in ("http", "https") or not place.hostname:
         raise Refused(f"STATIONMASTER_URL {url!r} is no address", "the API lives there", "https://…")
-    if place.scheme == "http" and not _is_here(place.hostname):
+    if place.scheme == "http" and not is_loopback(place.hostname):
         why = "the token would travel readable for everybody on the way"
         raise Refused("STATIONMASTER_URL is not encrypted", why, f"https://{place.netloc}")
     if not token:
@@ -104,10 +104,3 @@ def _query(said: dict[str, Any]) -> list[tuple[str, str]]:
         many = cast("list[object]", value) if isinstance(value, list) else [value]
         found += [(name, str(one)) for one in many]
     return found
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -67,7 +67,7 @@ async def discord_problems(station: Station) -> tuple[Reason, ...]:
 
 def discord_bot(station: Station) -> StationBot:
     """The Discord face of `station`; Refused without a token."""
-    said = station.settings.bot
+    said = station.settings.bot.discord
     if not station.settings.secrets.has(said.token_env):
         next_ = f"export {said.token_env}=… with the token of your bot; the command line works without it"
         raise Refused(f"{said.token_env} is not set", "it holds the bot's token", next_)
@@ -79,9 +79,7 @@ def discord_bot(station: Station) -> StationBot:
         token=station.settings.secrets.reveal(said.token_env),
         guild_id=said.guild_id,
         channel_id=said.channel_id,
-        operator_role_id=said.role_ids[Role.OPERATOR],
-        agent_role_id=said.role_ids[Role.AGENT],
-        reviewer_role_id=said.role_ids[Role.REVIEWER],
+        role_ids={Role(name): number for name, number in said.role_ids},
     )
     return StationBot(
         settings, station.conductor, station.board, station.ports.records, station.deliveries, station.doorkeeper

@@ -1,8 +1,9 @@
-"""Small facts about text: slugs, nearest names, short shas, numbers of things, durations. Pure."""
+"""Small facts about text: slugs, nearest names, hosts, short shas, numbers of things, durations. Pure."""
 
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 import shlex
 import unicodedata
@@ -69,6 +70,14 @@ def search_words(text: str) -> tuple[str, ...]:
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that looks most like `name`, if any looks like it at all."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)), None)
+
+
+def is_loopback(host: str) -> bool:
+    """Is it this very machine? No secret may travel to another one unencrypted."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def short(sha: str) -> str:

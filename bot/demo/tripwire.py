@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -50,11 +50,8 @@ class Tripwire:
 class _WiredRecords:
     def __init__(self, records: Records, wire: Tripwire) -> None:
         self._records, self._wire = records, wire
-        self.transaction, self.reading, self.wait_for_events = (
-            records.transaction,
-            records.reading,
-            records.wait_for_events,
-        )
+        self.transaction, self.reading = records.transaction, records.reading
+        self.wait_for_events = records.wait_for_events
 
     @asynccontextmanager
     async def lease(self, holder: str) -> AsyncGenerator[Lease]:
@@ -67,11 +64,8 @@ class _WiredLease:
         self._lease, self._wire = lease, wire
         self.assert_fresh = lease.assert_fresh
 
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        return self._wired()
-
     @asynccontextmanager
-    async def _wired(self) -> AsyncGenerator[Transaction]:
+    async def transaction(self) -> AsyncGenerator[Transaction]:
         wire = self._wire
         async with self._lease.transaction() as tx:
             noting = _Noting(tx)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from adapters.config import Settings, config_folder, load
-from adapters.smoke import PageExpectation
+from adapters.config_files import Page
 from adapters.yaml_file import DEEPEST, LARGEST_BYTES, Value
 from core.errors import Reason, Refused
 from core.permissions import Role
@@ -65,9 +65,10 @@ def test_the_shipped_examples_load_as_they_stand() -> None:
     assert loaded.registry.app("treasury").test_cmd == ("bin/test", "--all")
     assert loaded.registry.app("statements").main_branch == "trunk"
     assert loaded.registry.packages["money-ledger"].tag_for("2.0.0") == "ledger-v2.0.0"
-    assert loaded.suites["treasury"].pages[0] == PageExpectation("/", "Treasury")
+    assert loaded.suites["treasury"].pages[0] == Page(path="/", contains="Treasury")
     assert loaded.tiers["money-flow"] == ("unit", "integration", "e2e")
-    assert set(loaded.bot.role_ids) == set(Role) and loaded.bot.token_env == "DISCORD_TOKEN"
+    assert {name for name, _ in loaded.bot.discord.role_ids} == set(Role)
+    assert loaded.bot.discord.token_env == "DISCORD_TOKEN"
     assert loaded.waits.lock_tries == 6 and loaded.satellites_at_once == 1
 
 
@@ -75,7 +76,7 @@ def test_what_the_comments_of_the_examples_offer_loads_too(edit: Edit) -> None:
     edit("bot.yml", "  # discord_api:", "  discord_api:")
     folder = edit("release_repos.yml", "# ecosystems:\n#   pypi:", "ecosystems:\n  pypi:")
     loaded = load(edit("release_repos.yml", "#   rubygems:", "  rubygems:"), {})
-    assert loaded.bot.discord_api == "http://127.0.0.1:8090"
+    assert loaded.bot.discord.discord_api == "http://127.0.0.1:8090"
     assert loaded.pypi.publish_url == "https://packages.example.com/legacy/"
     assert (loaded.rubygems.host, loaded.rubygems.mirror) == ("https://gems.example.com", True)
     assert loaded.rubygems.home.parent == folder.parent / "var"
@@ -127,7 +128,7 @@ def test_commands_are_split_like_a_shell_would_or_given_as_words(edit: Edit) -> 
 def test_a_byte_order_mark_does_not_matter(folder: Path) -> None:
     path = folder / "bot.yml"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert load(folder, {}).bot.guild_id == load(EXAMPLES, {}).bot.guild_id
+    assert load(folder, {}).bot == load(EXAMPLES, {}).bot
 
 
 # ── what does not ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -241,7 +242,7 @@ def test_a_wrong_value_is_refused_and_not_bent(edit: Edit, name: str, old: str, 
 @pytest.mark.parametrize("host", ["http://localhost:1", "http://127.9.9.9:1", "http://[::1]:1/"])
 def test_a_discord_of_your_own_may_be_on_this_machine(edit: Edit, host: str) -> None:
     folder = edit("bot.yml", "# discord_api: http://127.0.0.1:8090", f"discord_api: {host}")
-    assert load(folder, {}).bot.discord_api == host.rstrip("/")
+    assert load(folder, {}).bot.discord.discord_api == host.rstrip("/")
 
 
 def test_two_hubs_and_a_name_that_is_taken_are_refused_together(edit: Edit) -> None:

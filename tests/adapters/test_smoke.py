@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import web
 
-from adapters.smoke import HttpSmoke, PageExpectation, SmokeSuite
+from adapters.config_files import Page, Suite
+from adapters.smoke import HttpSmoke
 from adapters.web import Web
 from core.journal import SealRecord, SealStatus
 from core.registry import App, Target
 
-SUITE = SmokeSuite(
-    pages=(PageExpectation("/", "Welcome"), PageExpectation("/sign-in"), PageExpectation("terms", "§ 1")),
+SUITE = Suite(
+    pages=(Page(path="/", contains="Welcome"), Page(path="/sign-in"), Page(path="/terms", contains="§ 1")),
     removed=("/old-cart",),
 )
 HEALTHY = {"/up": (200, ""), "/": (200, "<h1>Welcome</h1>"), "/sign-in": (200, "in"), "/terms": (200, "§ 1")}

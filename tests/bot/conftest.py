@@ -19,6 +19,7 @@ from bot.discord_faces import StationBot
 from bot.posts import Pace
 from core.deliveries import Deliveries
 from core.doorkeeper import Doorkeeper
+from core.permissions import Role
 from tests.world.toy import World
 from tests.world.toy_train import RELEASE, WHOLE_TRAIN, Station, lay_out
 from tests.world.waiting import until
@@ -36,9 +37,7 @@ def settings_of(loopback: LoopbackDiscord, **other: Any) -> DiscordSettings:
         "token": loopback.token,
         "guild_id": loopback.guild_id,
         "channel_id": loopback.channel_id,
-        "operator_role_id": loopback.role_ids["operator"],
-        "agent_role_id": loopback.role_ids["agent"],
-        "reviewer_role_id": loopback.role_ids["reviewer"],
+        "role_ids": {Role(name): number for name, number in loopback.role_ids.items()},
     }
     return DiscordSettings(**found | other)
 

@@ -66,10 +66,6 @@ class Gateway:
         sockets, self._sockets = self._sockets, set()
         await asyncio.gather(*(socket.close(code=code) for socket in sockets))
 
-    def forget_sessions(self) -> None:
-        """Make every RESUME fail, as Discord does after a longer break."""
-        self._sessions.clear()
-
     async def connect(self, request: web.Request) -> web.StreamResponse:
         if self.is_down:
             return web.Response(status=503)
@@ -112,14 +108,13 @@ class Gateway:
         wish: Payload = frame["d"]
         match frame["op"]:
             case 1:
-                await _send(socket, 11, None)
+                return await _send(socket, 11, None)
             case 2:
                 return await self._identify(socket, wish)
             case 6:
                 return await self._resume(socket, wish)
             case _:
-                pass
-        return None
+                return None
 
     async def _identify(self, socket: web.WebSocketResponse, wish: Payload) -> tuple[Session, int] | None:
         if wish["token"] != self._token or wish["intents"] & ~_GUILDS_INTENT:

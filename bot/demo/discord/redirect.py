@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import discord.gateway
 import discord.http
 import yarl
+
+from core.words import is_loopback
 
 
 def redirect_client(base_url: str) -> None:
@@ -15,14 +15,7 @@ def redirect_client(base_url: str) -> None:
     Raises ValueError for any host but loopback: a real bot token must never travel to a stranger.
     """
     url = yarl.URL(base_url)
-    if not _is_loopback(url.host or ""):
+    if not is_loopback(url.host or ""):
         raise ValueError(f"refusing to send the bot token to {url.host!r}: only a loopback address may replace Discord")
     discord.http.Route.BASE = f"{url.origin()}/api/v10"
     discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = url.origin().with_scheme("ws") / "gateway"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

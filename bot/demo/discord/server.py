@@ -123,10 +123,8 @@ class LoopbackDiscord:
         if gateway:
             await self._gateway.close_all(1001)
 
-    async def drop_gateway(self, code: int = 4000, *, forget: bool = False) -> None:
-        """Close the bot's sockets; with forget, its RESUME fails as well."""
-        if forget:
-            self._gateway.forget_sessions()
+    async def drop_gateway(self, code: int = 4000) -> None:
+        """Close the bot's sockets."""
         await self._gateway.close_all(code)
 
     def script_fault(self, method: str, path_regex: str, status: int, times: int = 1, *, after: bool = False) -> None:
