@@ -200,10 +200,12 @@ def move(
     by: TrainMove | BoardMove | None = None,
     reason: str = "",
     reported: Reported = NOTHING_REPORTED,
+    rides: str | None = None,
 ) -> tuple[Task, Move]:
     """The task after the move, and its timeline row; Refused names the stage, what is missing and the legal moves.
 
     `since`: when the stage that is left was entered. Moves of the train, handoffs and reviews say so in `by`.
+    `rides`: the release that it boards.
     """
     mover = MOVES.get((task.stage, to))
     why, next_ = f"it is {task.stage}", f"legal from here: {', '.join(legal_moves(task.stage)) or 'none'}"
@@ -224,6 +226,8 @@ def move(
     changed = msgspec.structs.replace(task, stage=to)
     if to is Stage.BUILDING:
         changed = msgspec.structs.replace(changed, started_at=task.started_at or at, builder=task.builder or actor.name)
+    if to in (Stage.REVIEWED, Stage.ASSEMBLED):
+        changed = msgspec.structs.replace(changed, release=rides)
     if to is Stage.SHIPPED:
         changed = msgspec.structs.replace(changed, completed_at=at)
     row = Move(

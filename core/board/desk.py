@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 
 from core.conversation import Remark, RemarkKind, said
 from core.errors import NotFound
@@ -13,7 +14,7 @@ from core.ports import Ports
 from core.records import Transaction
 from core.registry import Registry
 from core.reviews import Seat
-from core.tasks import NOTHING_REPORTED, BoardMove, Reported, Stage, Task, TaskQuery, move
+from core.tasks import NOTHING_REPORTED, BoardMove, Reported, Stage, Task, TaskQuery, TrainMove, move
 from core.words import nearest
 
 ANYBODY = frozenset(Role)
@@ -33,25 +34,6 @@ class Desk:
         """`shapes`: shape → tiers of test that it owes; `quorum`: the seats that must approve."""
         self._registry, self._shapes, self._ports, self._quorum = registry, shapes, ports, quorum
 
-    async def _moved(
-        self,
-        tx: Transaction,
-        task: Task,
-        to: Stage,
-        actor: Actor,
-        by: BoardMove | None = None,
-        *,
-        reason: str = "",
-        reported: Reported = NOTHING_REPORTED,
-    ) -> Task:
-        """Move, with the timeline row and the event."""
-        since = (await tx.moves(task.slug))[-1].at
-        changed, row = move(task, to, actor, self._ports.clock.now(), since, by=by, reason=reason, reported=reported)
-        changed = await tx.update_task(task, changed)
-        await tx.append_move(row)
-        await self._tell(tx, EventKind.TASK_MOVED, actor, task.slug, origin=task.stage, to=to)
-        return changed
-
     async def _remark(self, tx: Transaction, actor: Actor, slug: str, kind: RemarkKind, body: str) -> Remark:
         now = self._ports.clock.now()
         stored = await tx.add_remark(Remark(task=slug, kind=kind, author=actor.name, body=said(body), at=now))
@@ -63,6 +45,28 @@ class Desk:
     ) -> None:
         at = self._ports.clock.now()
         await tx.append_event(Event(kind=kind, task=slug, at=at, actor=actor.name, facts=facts))
+
+
+async def moved(
+    tx: Transaction,
+    task: Task,
+    to: Stage,
+    actor: Actor,
+    at: datetime,
+    by: BoardMove | TrainMove | None = None,
+    *,
+    reason: str = "",
+    reported: Reported = NOTHING_REPORTED,
+    rides: str | None = None,
+) -> Task:
+    """Move, with the timeline row and the event: the only way from stage to stage; see `core.tasks.move`."""
+    since = (await tx.moves(task.slug))[-1].at
+    changed, row = move(task, to, actor, at, since, by=by, reason=reason, reported=reported, rides=rides)
+    changed = await tx.update_task(task, changed)
+    await tx.append_move(row)
+    facts = {"origin": task.stage, "to": to}
+    await tx.append_event(Event(kind=EventKind.TASK_MOVED, task=task.slug, at=at, actor=actor.name, facts=facts))
+    return changed
 
 
 async def existing_task(tx: Transaction, slug: str) -> Task:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from core.board.desk import Desk, existing_task
+from core.board.desk import Desk, existing_task, moved
 from core.conversation import RemarkKind, blocking, open_feedback
 from core.errors import Refused
 from core.events import EventKind
@@ -33,7 +33,7 @@ class Moving(Desk):
     async def move(self, actor: Actor, slug: str, to: Stage, reason: str = "") -> Task:
         """Make one of the moves of spec 2.2 that people make by their word alone."""
         async with self._ports.records.transaction() as tx:
-            return await self._moved(tx, await existing_task(tx, slug), to, actor, reason=reason)
+            return await moved(tx, await existing_task(tx, slug), to, actor, self._ports.clock.now(), reason=reason)
 
     async def start(self, actor: Actor, slug: str) -> Task:
         """Begin to build what is designed."""
@@ -61,7 +61,7 @@ class Moving(Desk):
             task, now = await existing_task(tx, slug), self._ports.clock.now()
             if task.stage is Stage.BUILDING:
                 require_ready(task, handoff, self._shapes.get(task.shape, ()))
-                task = await self._moved(tx, task, Stage.SUBMITTED, actor, BoardMove.HANDOFF, reported=handoff.reported)
+                task = await moved(tx, task, Stage.SUBMITTED, actor, now, BoardMove.HANDOFF, reported=handoff.reported)
             else:
                 require_entry(task, handoff)
             for text in handoff.checks:
@@ -113,9 +113,9 @@ class Moving(Desk):
                 return task
             if not review.approves:
                 reason = f"{seat} review: {counted(len(review.findings), 'finding')}"
-                task = await self._moved(tx, task, Stage.BLOCKED, actor, reason=reason)
+                task = await moved(tx, task, Stage.BLOCKED, actor, review.at, reason=reason)
             elif has_quorum:
-                task = await self._moved(tx, task, Stage.REVIEWED, actor, BoardMove.QUORUM)
+                task = await moved(tx, task, Stage.REVIEWED, actor, review.at, BoardMove.QUORUM)
         return task
 
     async def _built(self, actor: Actor, slug: str, origin: Stage) -> Task:
@@ -125,4 +125,4 @@ class Moving(Desk):
             if task.stage is not origin:
                 legal = ", ".join(legal_moves(task.stage)) or "none"
                 raise Refused(f"{slug} is not {origin}", f"it is {task.stage}", f"legal from here: {legal}")
-            return await self._moved(tx, task, Stage.BUILDING, actor)
+            return await moved(tx, task, Stage.BUILDING, actor, self._ports.clock.now())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.board import existing_task
+from core.board import existing_task, moved
 from core.conductor.desk import Desk, event_of, members
 from core.conversation import blocking
 from core.errors import Reason, Refused
@@ -13,7 +13,7 @@ from core.permissions import Actor, Role, require
 from core.records import Transaction
 from core.releases import Release, ReleaseState, attach, close
 from core.tasks import Stage, TrainMove
-from core.train.boarding import move_by_train, take_off
+from core.train.boarding import take_off
 from core.words import checked_slug
 
 
@@ -57,7 +57,7 @@ class Filling(Desk):
             release = await self._resting(tx, slug)
             changed = close(release, ReleaseState.ABANDONED, now)
             for task in release.members:
-                await move_by_train(tx, actor, now, task, Stage.REVIEWED, TrainMove.RETURN, None)
+                await moved(tx, await existing_task(tx, task), Stage.REVIEWED, actor, now, TrainMove.RETURN)
             await tx.update_release(release, changed)
             await tx.append_event(event_of(EventKind.RELEASE_ABANDONED, release, actor, now))
         return changed
@@ -80,7 +80,7 @@ class Filling(Desk):
         if reasons := [*reasons, *blocking(await tx.remarks(slug))]:
             raise Refused.all(reasons)
         now = self._ports.clock.now()
-        await move_by_train(tx, actor, now, slug, Stage.ASSEMBLED, TrainMove.ATTACH, release.slug)
+        await moved(tx, task, Stage.ASSEMBLED, actor, now, TrainMove.ATTACH, rides=release.slug)
         await tx.update_release(release, changed)
         await tx.append_event(event_of(EventKind.TASK_ATTACHED, release, actor, now, task=slug))
         return changed

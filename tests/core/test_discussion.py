@@ -11,11 +11,12 @@ from core.edits import TaskChanges
 from core.errors import Refused
 from core.events import EventKind
 from core.handoffs import Handoff, tier_of
+from core.journal import RunState
 from core.permissions import Actor, Face, Role
 from core.reviews import Finding, Seat, Severity, Verdict
 from core.tasks import Reported, Stage
 from tests.world.reviewing import ADA, HANDOFF, REX, TESS, brought_to_review, handed_off
-from tests.world.toy_train import OLIVE, Station, draft
+from tests.world.toy_train import OLIVE, WHOLE_TRAIN, Station, draft
 
 STRANGER = Actor("eve", frozenset(), Face.DISCORD)
 EVERYTHING = Actor("max", frozenset(Role), Face.CLI)
@@ -261,3 +262,26 @@ async def test_what_happens_on_the_board_is_told_with_its_task_and_no_release(st
     moved = [event.facts["to"] for event in events if event.kind is EventKind.TASK_MOVED]
     assert moved == ["building", "submitted", "reviewed"]
     assert {event.kind for event in events} >= {EventKind.TASK_CREATED, EventKind.TASK_EDITED, EventKind.TASK_REVIEWED}
+
+
+async def assert_every_move_was_told_once(station: Station) -> None:
+    async with station.ports.records.reading() as tx:
+        events = await tx.events(limit=None)
+        moves = [move for task in WHOLE_TRAIN for move in (await tx.moves(task.slug))[1:]]
+    told = [event for event in events if event.kind is EventKind.TASK_MOVED]
+    assert {event.release for event in told} == {""}
+    assert sorted((one.task, one.facts["origin"], one.facts["to"], one.actor, one.at) for one in told) == sorted(
+        (move.task, str(move.origin), str(move.to), move.actor, move.at) for move in moves
+    )
+
+
+async def test_whoever_follows_the_board_hears_of_the_moves_that_the_train_makes(assembled: Station) -> None:
+    await assembled.conductor.eject(OLIVE, "words")
+    await assembled.conductor.freeze(OLIVE)
+    assert (await assembled.shipped()).state is RunState.FINISHED
+    await assert_every_move_was_told_once(assembled)
+
+
+async def test_whoever_follows_the_board_hears_that_a_train_was_given_up(assembled: Station) -> None:
+    await assembled.conductor.abandon(OLIVE)
+    await assert_every_move_was_told_once(assembled)

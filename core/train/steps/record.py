@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from core.board import moved
 from core.errors import StepFailed
 from core.notes import release_notes
 from core.observations import Already, Facts, NotYet, Observation
 from core.permissions import ENGINE
 from core.ports import Ports
 from core.releases import ReleaseState, close
-from core.tasks import Stage, TrainMove, move
+from core.tasks import Stage, TrainMove
 from core.train.step import Results, Step
 
 
@@ -47,10 +48,7 @@ class Record(Step, frozen=True, tag="record"):
             assert release and ship
             members = [task for slug in release.members if (task := await tx.task(slug))]
             for task in members:
-                since = (await tx.moves(task.slug))[-1].at
-                changed, row = move(task, Stage.SHIPPED, ENGINE, now, since, by=TrainMove.RECORD)
-                await tx.update_task(task, changed)
-                await tx.append_move(row)
+                await moved(tx, task, Stage.SHIPPED, ENGINE, now, TrainMove.RECORD)
             shipped = close(release, ReleaseState.SHIPPED, now)
             entries, seals = await tx.entries(self.release), await tx.seals(self.release)
             notes = release_notes(shipped, members, ship, list(entries.values()), seals)
