@@ -21,6 +21,12 @@ from core.words import short
 
 PROBE_SECONDS = 60.0
 AT_ONCE = 8
+_INSTALL = {
+    "git": "apt-get install git (or brew install git)",
+    "heroku": "npm install -g heroku (or brew install heroku/brew/heroku)",
+    "gem": "apt-get install ruby-full (or brew install ruby)",
+    "bundle": "gem install bundler",
+}
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -53,12 +59,13 @@ async def check_environment(
     registry = settings.registry
     used = {package.ecosystem: ecosystems[package.ecosystem] for package in registry.packages.values()}
     needs = [
-        *((name, Needs(credentials=one.credentials, tools=("git", *one.tools))) for name, one in used.items()),
-        *((app.name, _needs(app, strategies)) for app in registry.apps.values()),
+        *((one.name, _needs_of_package(used[one.ecosystem])) for one in registry.packages.values()),
+        *((_deployed(app), _needs(app, strategies)) for app in registry.apps.values()),
     ]
+    tools = _users((name, one.tools) for name, one in needs)
     look = partial(_repository, repositories)
     probes: list[tuple[str, Probe]] = [
-        *((tool, partial(_tool, processes, tool)) for tool in sorted({tool for _, one in needs for tool in one.tools})),
+        *((tool, partial(_tool, processes, tool, who)) for tool, who in sorted(tools.items())),
         *((one.name, partial(_program, processes, one)) for one in registry.repositories.values()),
         *((one.name, partial(look, one, (), used[one.ecosystem])) for one in registry.packages.values()),
         *((one.name, partial(look, one, _needs(one, strategies).files)) for one in registry.apps.values()),
@@ -88,6 +95,15 @@ def _findings(trouble: Trouble) -> list[Finding]:
     return [Finding(False, one.what, one.why, one.next) for one in trouble.reasons]
 
 
+def _needs_of_package(ecosystem: Ecosystem) -> Needs:
+    return Needs(credentials=ecosystem.credentials, tools=("git", *ecosystem.tools))
+
+
+def _deployed(app: App) -> str:
+    how = dict.fromkeys(target.strategy for target in (app.qa_deploy, app.prod_deploy) if target)
+    return f"{app.name} ({', '.join(how)})" if how else app.name
+
+
 def _needs(app: App, strategies: Mapping[str, Strategy]) -> Needs:
     targets = [target for target in (app.qa_deploy, app.prod_deploy) if target]
     needs = [strategies[target.strategy].needs(app, target) for target in targets]
@@ -99,21 +115,30 @@ def _needs(app: App, strategies: Mapping[str, Strategy]) -> Needs:
 
 
 def _credentials(settings: Settings, needs: Iterable[tuple[str, Needs]]) -> Iterable[Finding]:
-    wanted = {settings.bot.discord.token_env: ["the bot"]}
-    for needed_by, one in needs:
-        for name in one.credentials:
-            wanted.setdefault(name, []).append(needed_by)
-    for name, users in wanted.items():
+    bot = ("the bot", (settings.bot.discord.token_env,))
+    for name, users in _users([bot, *((needed_by, one.credentials) for needed_by, one in needs)]).items():
         is_set = settings.secrets.has(name)
         next_ = "" if is_set else f"export {name}=… where stationmaster runs"
         yield Finding(is_set, f"{name} is {'set' if is_set else 'not set'}", f"needed by {', '.join(users)}", next_)
 
 
-async def _tool(processes: Processes, tool: str) -> list[Finding]:
+def _users(needed: Iterable[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
+    """Who needs each, by what is needed."""
+    users: dict[str, list[str]] = {}
+    for who, names in needed:
+        for name in dict.fromkeys(names):
+            users.setdefault(name, []).append(who)
+    return users
+
+
+async def _tool(processes: Processes, tool: str, users: Sequence[str]) -> list[Finding]:
+    if not processes.finds(tool):
+        next_ = f"{_INSTALL.get(tool, f'install {tool}')}, where stationmaster runs and on its PATH"
+        return [Finding(False, f"{tool} is not installed", f"needed by {', '.join(users)}", next_)]
     ended = await processes.run((tool, "--version"), timeout_seconds=PROBE_SECONDS)
     said = (ended.stdout or ended.stderr).strip().partition("\n")[0]
     if ended.exit_code in (126, 127):  # it is there, but what it is written in is not; others may not know --version
-        return [Finding(False, f"{tool} does not run", said, f"install {tool} again")]
+        return [Finding(False, f"{tool} does not run", said, f"{_INSTALL.get(tool, f'install {tool}')} again")]
     return [Finding(True, tool, said)]
 
 

@@ -166,5 +166,6 @@ def _not_started(argv: Argv, cwd: Path | None, error: OSError) -> Unreachable:
     if cwd and not cwd.is_dir():
         return Unreachable(f"{argv[0]} cannot be run", f"the folder {cwd} is not there", "resume: it is made again")
     if isinstance(error, FileNotFoundError):
-        return Unreachable(f"{argv[0]} cannot be run", str(error), f"install {argv[0]} where stationmaster runs")
+        why = "it is not on the PATH, or what it is written in is missing"
+        return Unreachable(f"{argv[0]} cannot be run", why, f"install {argv[0]} where stationmaster runs")
     return Unreachable(f"{argv[0]} cannot be run", str(error), f"see that {argv[0]} is a program that may be run")

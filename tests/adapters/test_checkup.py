@@ -40,6 +40,10 @@ apps:
     url: invoices
     test_cmd: git --version
 """
+_ON_HEROKU = """  %s:
+    url: invoices
+    prod_deploy: {strategy: git_push_heroku, smoke_url: 'http://127.0.0.1:9', options: {app: demo}}
+"""
 _FILES = {
     "money-core": {"pyproject.toml": '[project]\nname = "money-core"\nversion = "1.2.3"\n', "bin/check": "#!/bin/sh\n"},
     "treasury": {"bin/test": "#!/bin/sh\n", "bin/deploy": "#!/bin/sh\n"},
@@ -187,8 +191,12 @@ async def test_a_missing_tool_is_a_finding_with_what_to_install(place: Place) ->
     few = place.folder / "bin"
     few.mkdir()
     (few / "rm").symlink_to(str(shutil.which("rm")))
-    findings = {one.what: one.next for one in await place.check(path=str(few)) if not one.ok}
-    assert findings["git cannot be run"].startswith("install git")
+    place.repos += _ON_HEROKU % "shop" + _ON_HEROKU % "stall"
+    place.environ["HEROKU_API_KEY"] = "h" * 20
+    findings = {one.what: one for one in await place.check(path=str(few)) if not one.ok}
+    assert findings["git is not installed"].next.startswith("apt-get install git")
+    assert findings["heroku is not installed"].detail == "needed by shop (git_push_heroku), stall (git_push_heroku)"
+    assert "npm install -g heroku" in findings["heroku is not installed"].next
 
 
 async def test_a_tool_whose_interpreter_is_gone_does_not_count_as_there(place: Place) -> None:
