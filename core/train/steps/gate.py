@@ -78,7 +78,7 @@ class Gate(Step, frozen=True, tag="gate"):
 
     async def _write_checks(self, tx: Transaction, verdict: Evidence) -> None:
         """A line for every task that is in this commit: who came aboard after the run was confirmed is not (L53)."""
-        text = f"[gate] {shlex.join(self.argv)}: {'green' if verdict.green else 'red'} on {short(verdict.commit)}"
+        text = f"[gate] {shlex.join(self.argv)}: {'green' if verdict.green else 'red'}"
         for run in await tx.unfinished_runs():
             riders = TaskQuery(repository=self.repository.name, release=run.release, limit=None)
             for task in await tx.tasks(riders):
