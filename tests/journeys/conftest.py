@@ -26,29 +26,16 @@ def depot() -> Generator[Depot[DemoJourney]]:
         depot.close()
 
 
-@pytest.fixture
-async def packages(depot: Depot[DemoJourney]) -> AsyncGenerator[DemoJourney]:
-    """Two packages ride, one of which needs the other."""
-    async with depot.journey(*PACKAGES) as journey:
-        yield journey
+def _riding(tasks: tuple[str, ...]):
+    @pytest.fixture
+    async def journey(depot: Depot[DemoJourney]) -> AsyncGenerator[DemoJourney]:
+        async with depot.journey(*tasks) as journey:
+            yield journey
+
+    return journey
 
 
-@pytest.fixture
-async def hub(depot: Depot[DemoJourney]) -> AsyncGenerator[DemoJourney]:
-    """Two packages and the hub ride; the hub takes both."""
-    async with depot.journey(*HUB) as journey:
-        yield journey
-
-
-@pytest.fixture
-async def satellite(depot: Depot[DemoJourney]) -> AsyncGenerator[DemoJourney]:
-    """One satellite rides, which has a script of its own."""
-    async with depot.journey(*SATELLITE) as journey:
-        yield journey
-
-
-@pytest.fixture
-async def train(depot: Depot[DemoJourney]) -> AsyncGenerator[DemoJourney]:
-    """Everything rides: two packages, the hub and two satellites."""
-    async with depot.journey(*WHOLE) as journey:
-        yield journey
+packages = _riding(PACKAGES)  # two, one of which needs the other
+hub = _riding(HUB)  # takes both packages, which ride too
+satellite = _riding(SATELLITE)  # one, with a script of its own
+train = _riding(WHOLE)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections import deque
 from contextlib import suppress
 
 from aiohttp import WSMsgType, web
@@ -18,7 +16,6 @@ from bot.demo.discord.protocol import THREAD, Payload, snowflake
 
 _GUILDS_INTENT = 1 << 0
 _HEARTBEAT_MS = 41_250
-_SENDS_PER_MINUTE = 120
 
 
 class Session:
@@ -81,16 +78,11 @@ class Gateway:
         return socket
 
     async def _serve(self, socket: web.WebSocketResponse, pumps: asyncio.TaskGroup) -> None:
-        recent: deque[float] = deque(maxlen=_SENDS_PER_MINUTE)
         pump: asyncio.Task[None] | None = None
         try:
             async for frame in socket:
                 if frame.type is not WSMsgType.TEXT:
                     continue
-                if len(recent) == _SENDS_PER_MINUTE and time.monotonic() - recent[0] < 60:
-                    await socket.close(code=4008)
-                    break
-                recent.append(time.monotonic())
                 started = await self._answer(socket, json.loads(frame.data))
                 if started is not None:
                     session, sequence = started
@@ -120,9 +112,8 @@ class Gateway:
         if wish["token"] != self._token or wish["intents"] & ~_GUILDS_INTENT:
             await socket.close(code=4004 if wish["token"] != self._token else 4014)
             return None
-        dead = [each.id for each in self._sessions.values() if each.socket is None or each.socket.closed]
-        for session_id in dead:
-            del self._sessions[session_id]
+        alive = (each for each in self._sessions.values() if each.socket and not each.socket.closed)
+        self._sessions = {each.id: each for each in alive}
         session = Session()
         self._sessions[session.id], session.socket = session, socket
         session.add("READY", self._ready(session))

@@ -45,6 +45,7 @@ _PEOPLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("mate", "Ben", ("agent",)),
 )
 _BOT_PERMISSIONS = 2252109051448320
+PEOPLE_PERMISSIONS = int(Permission.VIEW_CHANNEL | Permission.SEND_MESSAGES | Permission.READ_MESSAGE_HISTORY)
 
 
 class Guild:
@@ -194,12 +195,8 @@ class Guild:
     def roles(self) -> list[Payload]:
         """All role objects; @everyone has the guild's id and no rights, so that the bot has exactly its own."""
         own = shapes.role(self.bot_role_id, "Stationmaster", _BOT_PERMISSIONS, is_managed=True)
-        named = [shapes.role(role_id, name, _role_permissions(name)) for name, role_id in self.role_ids.items()]
+        named = [shapes.role(role_id, name, PEOPLE_PERMISSIONS) for name, role_id in self.role_ids.items()]
         return [shapes.role(self.id, "@everyone", 0), own, *named]
-
-    def person_permissions(self, person_id: str) -> int:
-        """The permission bits a person has: everybody may look and talk, operators also manage the guild."""
-        return _role_permissions("operator" if "operator" in self.users[person_id].roles else "anybody")
 
     def bot_permissions(self, channel_id: str) -> int:
         """The permission bits the bot has in a channel, or in a thread through its parent."""
@@ -245,8 +242,3 @@ class Guild:
             self.messages[message["id"]] = message
         else:
             self.put("messages", message["id"], message)
-
-
-def _role_permissions(role: str) -> int:
-    talk = Permission.VIEW_CHANNEL | Permission.SEND_MESSAGES | Permission.READ_MESSAGE_HISTORY
-    return int(talk | (Permission.MANAGE_GUILD if role == "operator" else 0))

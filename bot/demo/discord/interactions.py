@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bot.demo.discord.guild import Guild
+from bot.demo.discord.guild import PEOPLE_PERMISSIONS, Guild
 from bot.demo.discord.messages import edited_message, new_message, numbered
 from bot.demo.discord.protocol import (
     EPHEMERAL,
@@ -193,7 +193,7 @@ class Interactions:
 
     def _payload(self, it: Interaction) -> Payload:
         guild = self._guild
-        bits = str(guild.person_permissions(it.person_id))
+        bits = str(PEOPLE_PERMISSIONS)
         payload: Payload = {
             "id": it.id,
             "application_id": guild.bot_id,

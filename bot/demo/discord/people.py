@@ -87,11 +87,8 @@ class Person:
         return self._guild.messages_in(self._channel(channel), self._id)
 
     def commands(self) -> list[Payload]:
-        """The commands this person's client offers: those hidden by default_member_permissions are not there."""
-        bits = self._guild.person_permissions(self._id)
-        every = [command for scope in self._guild.commands.values() for command in scope]
-        needed = [command["default_member_permissions"] for command in every]  # "0": administrators only
-        return [command for command, need in zip(every, needed, strict=True) if need is None or bits & int(need)]
+        """The commands that this person's client offers."""
+        return [command for scope in self._guild.commands.values() for command in scope]
 
     def state(self) -> Payload:
         """What the page shows around the messages: people, channels with their threads, and commands."""

@@ -26,7 +26,6 @@ _ticket = itertools.count()
 class Permission(IntFlag):
     """The permission bits the loopback enforces."""
 
-    MANAGE_GUILD = 1 << 5
     VIEW_CHANNEL = 1 << 10
     SEND_MESSAGES = 1 << 11
     EMBED_LINKS = 1 << 14

@@ -89,11 +89,9 @@ class Rest:
         return 200, self._guild.commands[scope]
 
     def _registered(self, command: Payload, known_id: str | None) -> Payload:
-        registered = {"description": "", "type": 1, "guild_id": self._guild.id, **without_nulls(command)}
-        bits = command.get("default_member_permissions")
-        registered["default_member_permissions"] = None if bits is None else str(bits)
+        told = {"description": "", "type": 1, "guild_id": self._guild.id, **without_nulls(command)}
         ids = {"id": known_id or snowflake(), "application_id": self._guild.bot_id, "version": snowflake()}
-        return registered | ids
+        return told | ids | {"default_member_permissions": None}
 
     # --- threads and messages ---
 

@@ -51,6 +51,8 @@ def check_modal(modal: Payload) -> None:
 def check_commands(commands: list[Payload]) -> None:
     """Check the whole set of commands of one scope."""
     broken = ["commands: 100 or fewer per scope"] * (len(commands) > 100)
+    if any(command.get("default_member_permissions") is not None for command in commands):
+        broken.append("default_member_permissions: the loopback offers every command to everybody")
     for level in [commands, *_option_lists(commands)]:
         names: list[str] = [each["name"] for each in level]
         bad = [name for name in names if not _COMMAND_NAME.fullmatch(name) or name != name.lower()]

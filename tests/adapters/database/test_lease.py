@@ -189,20 +189,20 @@ async def test_one_who_cannot_beat_stops_before_anybody_may_take_over(database: 
 
 
 async def test_a_long_transaction_starves_no_beat(database: Database) -> None:
-    async with database.lease("ada") as lease, database.transaction() as rows:
-        await rows.put_setting("name", "value")
-        until = asyncio.get_running_loop().time() + 0.75 * SHORT.stop
-        while asyncio.get_running_loop().time() < until:
-            await database.wait_for_events(0, 0.05)
-        lease.assert_fresh()
+    await _writes_for(0.75 * SHORT.stop, database)
 
 
 # SQLite lets one write at a time, beats included: there a transaction is bounded instead.
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 async def test_a_long_transaction_of_somebody_delays_no_beat_on_postgresql(database: Database) -> None:
+    await _writes_for(1.5 * SHORT.takeover, database)
+
+
+async def _writes_for(seconds: float, database: Database) -> None:
+    """One transaction as long as that, under a lease that must stay fresh."""
     async with database.lease("ada") as lease, database.transaction() as rows:
         await rows.put_setting("name", "value")
-        until = asyncio.get_running_loop().time() + 1.5 * SHORT.takeover
+        until = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < until:
             await database.wait_for_events(0, 0.05)
         lease.assert_fresh()

@@ -17,25 +17,15 @@ async def service(tmp_path: Path) -> AsyncGenerator[Service]:
         yield found
 
 
-@pytest.fixture
-async def ada(service: Service) -> Agent:
-    """Builds."""
-    return await service.agent("ada", Role.AGENT)
+def _agent(name: str, role: Role):
+    @pytest.fixture
+    async def agent(service: Service) -> Agent:
+        return await service.agent(name, role)
+
+    return agent
 
 
-@pytest.fixture
-async def rex(service: Service) -> Agent:
-    """Reviews."""
-    return await service.agent("rex", Role.REVIEWER)
-
-
-@pytest.fixture
-async def lux(service: Service) -> Agent:
-    """Reviews too."""
-    return await service.agent("lux", Role.REVIEWER)
-
-
-@pytest.fixture
-async def olive(service: Service) -> Agent:
-    """Operates."""
-    return await service.agent("olive", Role.OPERATOR)
+ada = _agent("ada", Role.AGENT)
+rex = _agent("rex", Role.REVIEWER)
+lux = _agent("lux", Role.REVIEWER)
+olive = _agent("olive", Role.OPERATOR)

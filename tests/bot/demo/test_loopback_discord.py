@@ -147,13 +147,6 @@ async def test_a_form_real_discord_refuses_is_refused_here(
     asking.cancel()
 
 
-async def test_a_button_still_works_after_the_bot_was_restarted(loopback: LoopbackDiscord) -> None:
-    async with running_bot(loopback):
-        plan = message_of(await loopback.person("operator").command(PLAN, {"train": "april"}))
-    async with running_bot(loopback, sync=False):
-        assert (await loopback.person("second").click(plan["id"], "ship:april"))["outcome"] == "updated"
-
-
 async def test_of_two_clicks_at_once_one_ships_and_one_is_told_so(loopback: LoopbackDiscord, bot: Bot) -> None:
     plan = message_of(await loopback.person("operator").command(PLAN, {"train": "may"}))
     people = [loopback.person(key) for key in ("operator", "second")]
@@ -278,19 +271,6 @@ async def test_a_forgotten_session_makes_the_bot_start_anew(loopback: LoopbackDi
             await socket.receive_json()
             await socket.send_json({"op": 2, "d": {"token": loopback.token, "intents": 1 << 15 | 1}})
             assert (await socket.receive()).data == 4014
-
-
-async def test_a_command_for_managers_is_offered_to_managers_only() -> None:
-    limits = Limits(table={"sync": Window(9, 1.0)})
-    async with LoopbackDiscord(limits=limits) as loopback, running_bot(loopback) as bot:
-        guild = discord.Object(loopback.guild_id)
-        group = bot.tree.get_command("release", guild=guild)
-        assert isinstance(group, discord.app_commands.Group)
-        group.default_permissions = discord.Permissions(manage_guild=True)
-        await bot.tree.sync(guild=guild)
-        offered = {key: len(loopback.person(key).commands()) for key in ("operator", "second", "agent", "stranger")}
-        assert offered == {"operator": 1, "second": 1, "agent": 0, "stranger": 0}
-        assert (loopback.violations, loopback.answers) == ([], [])
 
 
 async def test_an_old_message_can_be_edited_less_often() -> None:
