@@ -48,7 +48,7 @@ class Work(msgspec.Struct, frozen=True):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything of spec 2.1 that is one value; `release` is the train it rides.
+    """What a task has one of (spec 2.1); `release` is the train it rides.
 
     `revision` counts the writes of the task; an edit says from which it was made.
     """

@@ -11,7 +11,7 @@ import msgspec
 from bot.api.arguments import Schema, closed, is_many, schemas
 from bot.api.limits import BODY_BYTES, KEY
 from bot.api.problems import CONTENT_TYPE, Problem
-from bot.api.routes import Route
+from bot.api.routes import Route, for_callers
 
 _ALWAYS = (400, 401, 403, 404, 405, 406, 409, 422, 429, 500, 503)
 _OF_WRITES = (413, 415)
@@ -27,6 +27,9 @@ def document(routes: Sequence[Route]) -> Schema:
     asked = [route.arguments.body for route in routes if route.arguments.body]
     _, requests = schemas(asked)
     _, components = schemas([Problem, *(route.answer for route in routes)])
+    known = components | closed(requests)
+    for schema in known.values():
+        schema["description"] = for_callers(schema.get("description", ""))
     paths: dict[str, dict[str, Schema]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
@@ -37,7 +40,7 @@ def document(routes: Sequence[Route]) -> Schema:
         "security": [{"token": []}],
         "paths": paths,
         "components": {
-            "schemas": components | closed(requests),
+            "schemas": known,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }

@@ -62,8 +62,8 @@ class Route:
 
     @property
     def says(self) -> str:
-        """What it does, in one paragraph, without the pages of this project that callers do not have."""
-        return re.sub(r" \((?:spec [\d.]+|L\d+)\)", "", " ".join((self.use_case.__doc__ or "").split()))
+        """What it does, in one paragraph."""
+        return for_callers(self.use_case.__doc__ or "")
 
     @cached_property
     def arguments(self) -> Arguments:
@@ -119,6 +119,11 @@ class ReleaseList(msgspec.Struct, frozen=True):
     releases: tuple[Release, ...]
     total: int
     next: str | None = None
+
+
+def for_callers(docstring: str) -> str:
+    """In one paragraph, without the pages of this project that callers do not have."""
+    return re.sub(r" \((?:spec [\d.–]+|L\d+)\)|: L\d+(?=\))", "", " ".join(docstring.split()))
 
 
 def run_shown(run: Run) -> RunShown:

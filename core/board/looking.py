@@ -17,7 +17,7 @@ from core.tasks import Move, Stage, Suggestion, Task, TaskQuery, legal_moves
 
 
 class TaskPage(msgspec.Struct, frozen=True, kw_only=True):
-    """What `/task show` shows: all of spec 2.1–2.7, as far as who asks may see it.
+    """What `/task show` shows (spec 2.1–2.7), as far as who asks may see it.
 
     `missing`: what the definition of ready still asks for, while the task is not submitted; `legal`: the next stages.
     """

@@ -31,7 +31,7 @@ class Moving(Desk):
     """The moves that people make; the train makes the moves that are its own."""
 
     async def move(self, actor: Actor, slug: str, to: Stage, reason: str = "") -> Task:
-        """Make one of the moves of spec 2.2 that people make by their word alone."""
+        """Make one of the moves that people make by their word alone (spec 2.2)."""
         async with self._ports.records.transaction() as tx:
             return await moved(tx, await existing_task(tx, slug), to, actor, self._ports.clock.now(), reason=reason)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -190,11 +191,14 @@ async def test_a_client_that_leaves_before_the_answer_has_its_write_done_and_lea
 async def test_the_document_names_every_route_and_the_page_every_path(ada: Agent) -> None:
     document = await ada.get("/openapi.json", Authorization="")
     page = (await ada.get("/", Authorization="", Accept="text/html")).decode()
-    assert "(spec" not in page and "`" not in page and "<code>Idempotency-Key</code>" in page
+    assert "`" not in page and "<code>Idempotency-Key</code>" in page
     for route in ROUTES:
         assert route.method.lower() in document["paths"][route.path]
         assert f"{route.method} {route.path}" in page
     assert document["openapi"] == "3.1.0"
+    assert not re.search(r"\$ref|\bspec \d|\bL\d\d\b", page)
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(re.findall(r'id="([^"]+)"', page))
+    assert '<td><code>tasks</code></td><td>list of <a href="#Task">Task</a></td>' in page
     for outside in ("http://", "https://", "<script", "src="):
         assert outside not in page
 
