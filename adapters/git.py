@@ -65,7 +65,7 @@ class MirrorRepositories:
     async def tag_commit(self, repository: Repository, tag: str) -> Sha | None:
         ref = ref_name("tags", tag)
         found = await self._remote_refs(repository, repository.url, (ref, f"{ref}^{{}}"))
-        return found.get(f"{ref}^{{}}") or found.get(ref)
+        return found.get(f"{ref}^{{}}") or found.get(ref)  # what an annotated tag points at comes first
 
     async def relation(self, repository: Repository, ours: Sha, theirs: Sha) -> Relation:
         """See `core.ports.Repositories`. A commit that this machine never saw is asked for first."""
@@ -147,6 +147,7 @@ class MirrorRepositories:
         if isinstance(tree, Conflict):
             return tree
         (before, _, our_epoch), (_, _, their_epoch) = (row.partition(" ") for row in rows.splitlines())
+        # The tree alone does not tell: commits that undo each other are merged all the same.
         if tree == before and await self.relation(repository, ours, theirs) is Relation.AHEAD:
             return ours
         # Of a date that git cannot read, in whoever's commit, it says nothing.

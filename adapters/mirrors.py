@@ -77,6 +77,7 @@ class Mirrors:
     @asynccontextmanager
     async def alone(self, mirror: Path) -> AsyncGenerator[None, None]:
         """Nobody else, here or in another process, fetches, prunes, adds or removes in `mirror` meanwhile."""
+        # Side by side, most fetches fail: they lock the same refs (toolchains.md 6).
         async with self._locks[mirror], _locked(mirror.with_suffix(".lock")):
             yield
 

@@ -69,7 +69,7 @@ class ChildProcesses:
                     cwd=cwd,
                     env={**self._env, **how.get("env", {}), **known},
                     stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-                    start_new_session=True,
+                    start_new_session=True,  # a group of its own, which is killed whole (L06)
                 )
             except OSError as error:
                 raise _not_started(argv, cwd, error) from error

@@ -92,6 +92,7 @@ class GitPushHeroku:
                 await self._require_arrival(app, options, commit, report)
             case "moved" | "up to date":
                 pass
+        # git exits 0 then, and pushing once more deploys nothing (toolchains.md 0.10).
         if _RELEASE_FAILED.search(report.stderr):
             raise StepFailed(f"the release phase of {app.name} failed", _words_of(report), _retry(options))
         seconds = options.boot_seconds
@@ -104,6 +105,7 @@ class GitPushHeroku:
 
     def run_argv(self, app: App, target: Target, command: Argv) -> Argv:
         """One word holds the whole command and `--app=` is joined: the CLI repeats words that it knows itself."""
+        # Without --exit-code it is 0 as soon as the command has begun (L01).
         head = ("heroku", "run", "--exit-code", "--no-tty", f"--app={_options(target).app}", "--")
         word = shlex.join(command)
         return (*head, f"'{word}'" if word in head else word)

@@ -83,6 +83,7 @@ class PyPI:
 
     def __init__(self, processes: Processes, web: Web, settings: PyPISettings) -> None:
         self._processes, self._web, self._settings = processes, web, settings
+        # Trying again is the train's business: it looks before it does.
         self._env = {"UV_DEFAULT_INDEX": settings.index_url, "UV_PYTHON_DOWNLOADS": "never", "UV_HTTP_RETRIES": "1"}
         if settings.cache_dir:
             self._env["UV_CACHE_DIR"] = settings.cache_dir
@@ -125,6 +126,7 @@ class PyPI:
         self, package: Package, worktree: Path, out: Path, *, epoch: int, log: Path
     ) -> tuple[Artefact, ...]:
         """Wheel and sdist, into an empty `out`. uv's own backend needs no network; others come from the index."""
+        # Whatever else lay in `out` would count as an artefact.
         argv = ("uv", "build", "--no-create-gitignore", "--out-dir", str(out))
         env = {**self._env, "SOURCE_DATE_EPOCH": str(epoch)}
         done = await self._processes.run(argv, cwd=worktree, env=env, log=log)
@@ -186,6 +188,7 @@ class PyPI:
         if done.exit_code:
             raise Refused("uv lock failed", said, "correct what it names, then release prepare")
         wanted = {pin.distribution: pin.commit or str(Version(pin.version)) for pin in pins}
+        # An exact pin of what was yanked locks all the same, with a warning (toolchains.md 3).
         if yanked := [f"{name} {version}" for name, version in _YANKED.findall(said) if wanted.get(name) == version]:
             raise Refused(f"{', '.join(yanked)} is yanked", said, "bump the version, then release prepare")
         lock = (worktree / self.lock).read_bytes()
@@ -197,6 +200,7 @@ class PyPI:
 
     async def _files(self, package: Package, version: str) -> list[_File]:
         url = f"{self._settings.index_url.rstrip('/')}/{package.distribution}/"
+        # A cache may keep a page for ten minutes.
         headers = {"Accept": "application/vnd.pypi.simple.v1+json", "Cache-Control": "no-cache"}
         answer = await self._web.get(url, headers)
         if answer.status == 404:

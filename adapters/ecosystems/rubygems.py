@@ -217,7 +217,7 @@ class _Row(msgspec.Struct, frozen=True):
 
 
 def _push_trouble(done: Finished, file: str) -> Trouble | None:
-    text = done.stdout
+    text = done.stdout  # what the server said; stderr has the troubles of `gem` itself (toolchains.md 1)
     if not done.exit_code and ("Successfully registered gem" in text or "Gem was already pushed" in text):
         return None
     if re.search(r"A yanked version .*already exists", text):
@@ -233,7 +233,7 @@ def _lock_trouble(done: Finished, pins: Sequence[Pin]) -> Trouble | None:
     text = " ".join(done.stderr.split())  # bundle wraps its lines
     if not done.exit_code:
         return None
-    for pin in pins:
+    for pin in pins:  # 7 is also any other gem that is missing: the name counts (toolchains.md 1)
         if done.exit_code == 7 and f"Could not find gem '{pin.distribution} (= {pin.version})'" in text:
             return _not_yet(pin, "the index does not offer it")
     if done.exit_code == 17 and "Authentication" not in text and "Access token" not in text:

@@ -113,7 +113,7 @@ async def foreign(found: ReleaseBranch, members: Sequence[Task], ports: Ports) -
         for one in found.landed
         if one.sha not in found.reverts.keys() | undoing
         and task_of(one) not in slugs
-        and (one.author != _OURS or task_of(one))
+        and (one.author != _OURS or task_of(one))  # our pins are of no task, and come off by themselves
     ]
     if not suspects or found.release is None or found.main is None:
         return ()

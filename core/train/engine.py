@@ -89,7 +89,7 @@ async def _run_step(step: AnyStep, logbook: Logbook, ports: Ports, lease: Lease)
     ports = msgspec.structs.replace(ports, log=logbook.log_of(step), fenced=lease.transaction)
     try:
         facts, adopted = await _made_so(step, logbook, ports, lease)
-    except (LeaseLost, Cancelled):
+    except (LeaseLost, Cancelled):  # neither says anything of the step
         raise
     except Trouble as trouble:
         await logbook.failed(step, trouble)
@@ -110,15 +110,16 @@ async def _made_so(step: AnyStep, logbook: Logbook, ports: Ports, lease: Lease) 
             # Found done after we had started it: our own act, of which the crash kept the news.
             adopted = before is None or before.state is not EntryState.STARTED
             return {**(before.facts if before else {"found": True}), **facts}, adopted
-        case Blind() if before and before.state is EntryState.DONE:
+        case Blind() if before and before.state is EntryState.DONE:  # the journal is the only witness
             return before.facts, True
         case Blind(why) | CannotTell(why) if before and before.state in (EntryState.STARTED, EntryState.UNKNOWN):
             raise _question(step, why)
         case CannotTell(why):
+            # Never taken for "no" (L11).
             raise StepFailed(f"cannot tell whether to {step.title}", why, "release resume, when it answers again")
         case NotYet() | Blind():
             await logbook.started(step)
-            lease.assert_fresh()
+            lease.assert_fresh()  # whoever slept meanwhile may have been taken over (database.md)
             return await _act(step, logbook, ports), False
 
 

@@ -90,6 +90,7 @@ async def _releasable_commit(repository: Package | App, ports: Ports) -> Sha:
         what = f"{repository.name} has no branch {repository.release_branch}"
         raise Refused(what, "origin does not know it", f"push {repository.release_branch} with the work of this train")
     main = await ports.repositories.branch_head(repository, repository.main_branch)
+    # A repository without a main yet has nothing to contain.
     relation = await ports.repositories.relation(repository, main, head) if main else Relation.BEHIND
     if relation not in (Relation.EQUAL, Relation.BEHIND):
         raise Refused(
@@ -102,6 +103,7 @@ async def _releasable_commit(repository: Package | App, ports: Ports) -> Sha:
 
 async def _frozen_package(package: Package, sha: Sha, packages: Sequence[Package], ports: Ports) -> Frozen:
     ecosystem = ports.ecosystems[package.ecosystem]
+    # At the frozen commit: a checkout may sit on old main, and its version be live already (L10).
     text = await ports.repositories.read(package, sha, package.version_file)
     if text is None:
         what = f"{package.name} has no {package.version_file} at {short(sha)}"

@@ -150,7 +150,7 @@ class Logbook:
         if entry.ended_at:
             told["seconds"] = (entry.ended_at - entry.started_at).total_seconds()
         async with self._lease.transaction() as tx:
-            if state is EntryState.STARTED:
+            if state is EntryState.STARTED:  # asked here, so that a cancel and an act exclude each other
                 run = await tx.run(self._run.id)
                 if run is None or run.state is not RunState.RUNNING:
                     raise Cancelled(f"{self._run.release} was cancelled")

@@ -117,9 +117,11 @@ def ship_plan(release: Release, tasks: Sequence[Task], registry: Registry) -> Pl
     commits = {app.name: Commit(frozen[app.name].sha, f"repin:{app.name}" if pins[app.name] else None) for app in apps}
     hubs, satellites = [app for app in apps if app.hub], [app for app in apps if not app.hub]
     phases = [
+        # All of them before any is public (L16).
         Phase("check every package", lanes([gate(p, Commit(frozen[p.name].sha), p.release_check)] for p in packages)),
         *_publish_phases(packages, frozen),
         Phase("re-pin every consumer", lanes(_repin(app, frozen[app.name], pins[app.name]) for app in apps)),
+        # After the re-pin: what ships is what was tested (L19).
         Phase("gate what will ship", lanes([gate(app, commits[app.name], app.test_cmd)] for app in apps)),
         Phase(
             "advance the packages", lanes([Advance(repository=p, commit=Commit(frozen[p.name].sha))] for p in packages)

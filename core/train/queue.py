@@ -126,6 +126,7 @@ async def assembled(release: Release, tasks: Sequence[Task], registry: Registry,
 async def rebuilt(repository: Repository, queue: BranchQueue, ports: Ports) -> Sha:
     """Make the merges of `queue` again, on a machine that lacks them; its tip, when everything is as it was there."""
     merge, tip = ports.repositories.merge, queue.base
+    # Only then is the base itself a merge, which this machine may lack.
     if queue.expected and queue.main and queue.base not in (queue.expected, queue.main):
         history = await ports.repositories.history(repository, queue.expected, queue.main)
         _, bare = await without_pins(repository, queue.expected, first_parents(queue.expected, history), ports)
@@ -208,7 +209,7 @@ class _Assembly:
         if reason := await trouble_of(task.slug, work.branch, line.found, self._ports):
             return reason
         if (head := line.found.heads.get(work.branch)) is None:
-            return None
+            return None  # merged by an earlier prepare, and deleted since
         message, repository = merge_message(task.slug, work.branch), line.found.repository
         try:
             async with self._slots:

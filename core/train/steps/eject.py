@@ -40,7 +40,7 @@ class Eject(Step, frozen=True, tag="eject"):
         async with ports.fenced() as tx:
             release = await tx.release(self.release)
             assert release
-            if task in release.members:
+            if task in release.members:  # an operator may have been faster
                 await take_off(tx, release, task, ENGINE, now, self.ejection.because)
                 body = feedback(self.release, self.ejection)
                 remark = Remark(task=task, kind=RemarkKind.QA_FEEDBACK, author=ENGINE.name, body=body, at=now)

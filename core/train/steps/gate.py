@@ -41,6 +41,7 @@ class Gate(Step, frozen=True, tag="gate"):
 
     def needs(self, ports: Ports) -> Needs:
         program = self.argv[0]
+        # A file of the repository must be there at the commit that ships (L40).
         inside = "/" in program and not program.startswith("/")
         return Needs(files=(program.removeprefix("./"),)) if inside else Needs()
 
