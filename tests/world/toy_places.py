@@ -127,8 +127,9 @@ class ToyEcosystem:
         wanted = {pin.distribution: f"@{pin.commit}" if pin.commit else f"=={pin.version}" for pin in pins}
         lines = manifest.decode().splitlines()
         names = [line.replace("==", "@").split("@")[0] for line in lines]
-        if any("==" in line and "@" in wanted.get(name, "") for line, name in zip(lines, names, strict=True)):
-            raise Refused("a published version cannot be at a commit")
+        elsewhere = [name for line, name in zip(lines, names, strict=True) if "==" in line or "@.." in line]
+        if any("@" in wanted.get(name, "") for name in elsewhere):
+            raise Refused("what is not in git cannot be at a commit")
         pinned = [f"{n}{wanted[n]}" if n in wanted else line for n, line in zip(names, lines, strict=True)]
         return ("\n".join(pinned) + "\n").encode()
 

@@ -54,6 +54,7 @@ class Repin(Step, frozen=True, tag="repin"):
 
     async def observe(self, ports: Ports, results: Results) -> Observation:
         if self.place is Place.QA and f"merge:{self.app.name}" not in results:
+            await self._refuse_unpinnable(ports)
             return NotYet("pins what the merges come to")
         head = await ports.repositories.branch_head(self.app, self.app.release_branch)
         if head and await self._is_ours(ports, head):
@@ -131,6 +132,12 @@ class Repin(Step, frozen=True, tag="repin"):
         main = await ports.repositories.branch_head(self.app, self.app.main_branch) if pinned else None
         relation = await ports.repositories.relation(self.app, main, pinned) if main else Relation.UNKNOWN
         return pinned if relation in (Relation.EQUAL, Relation.AHEAD) else None
+
+    async def _refuse_unpinnable(self, ports: Ports) -> None:
+        """What comes from a path or a file has no commit to name; said before anything is merged for it."""
+        for ecosystem, pins in self._by_ecosystem(ports):
+            if manifest := await ports.repositories.read(self.app, self._work, ecosystem.manifest):
+                ecosystem.repinned(manifest, pins)
 
     async def _refuse_downgrade(self, ports: Ports) -> None:
         """A dependency never moves backwards (L15)."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import StepFailed, Unreachable
+from core.errors import Refused, StepFailed, Unreachable
 from core.journal import RunState
 from core.registry import Sha
 from core.train.progress import StepState
@@ -196,3 +196,13 @@ async def test_a_consumer_of_a_package_that_does_not_ride_is_left_as_it_is(train
     assert files(train, "turf")["needs.txt"] == b"ledger@release\nother==1.0.0\n"
     [problem] = (await train.conductor.plan(RELEASE)).problems
     assert problem.what == "turf takes ledger from a branch"
+
+
+async def test_a_riding_package_that_is_taken_from_a_path_is_refused_before_anything_is_merged(train: Station) -> None:
+    push(train, "turf", "feat/seats", needs_txt=b"ledger@../ledger\n")
+    before = list(train.world.ledger)
+    found = (await train.conductor.assembly(RELEASE)).proposal
+    assert [problem.what for problem in found.problems] == ["what is not in git cannot be at a commit"]
+    with pytest.raises(Refused, match="not in git"):
+        await train.conductor.prepare(OLIVE, RELEASE, "test")
+    assert train.world.ledger == before
