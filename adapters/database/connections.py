@@ -18,6 +18,7 @@ import aiosqlite
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Column, Table, delete, event, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult, RowMapping
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -29,6 +30,7 @@ _Kind = TypeVar("_Kind", bound=msgspec.Struct)
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _PRAGMAS = ("busy_timeout=10000", "synchronous=FULL", "foreign_keys=ON")
 _PATIENCE_SECONDS = 10
+_TRIPS_WITHOUT_A_BREAK = 5  # half a millisecond; a turn of the loop costs as much as a statement
 # A process that froze in a transaction must not keep everybody from writing for ever.
 _SETTINGS = "-c idle_in_transaction_session_timeout=5s"
 _MEANINGS = {
@@ -110,7 +112,7 @@ class Connected:
 
     async def _insert(self, table: Table, value: msgspec.Struct, **more: object) -> int:
         """Store the fields of `value` that are columns; gives the row's number back."""
-        result = await self._run(insert(table), {**columns(table, value), **more})
+        result = await self._run(_insert_of(table), {**columns(table, value), **more})
         key = result.inserted_primary_key
         return key[0] if key else 0
 
@@ -120,10 +122,8 @@ class Connected:
         return [kind(**row) for row in rows.mappings()]
 
     async def _put(self, table: Table, key: _Row, values: _Row) -> None:
-        """Insert or replace one row; writers are serial, so nobody can come between."""
-        wanted = {f"{name}_": value for name, value in key.items()}
-        if not (await self._run(_update_of(table, *key), {**values, **wanted})).rowcount:
-            await self._run(insert(table), {**key, **values})
+        """Insert or replace one row."""
+        await self._run(_upsert_of(self._connection.dialect.name, table, *key), {**key, **values})
 
     async def _write_list(self, owner: Column[str], slug: str, items: Sequence[_Row]) -> None:
         """Replace the ordered rows that belong to `slug` in the table of `owner`."""
@@ -167,10 +167,21 @@ def _select_of(kind: type[msgspec.Struct], owner: Column[str]) -> sa.Select[Any]
     return select(*fields(table, kind)).where(owner == sa.bindparam("wanted")).order_by(order)
 
 
+# Made once: making a statement and its cache key costs more than running it.
+_insert_of = cache(insert)
+
+
 @cache
-def _update_of(table: Table, *key: str) -> sa.Update:
-    """Made once: making a statement and its cache key costs more than running it."""
+def update_of(table: Table, *key: str) -> sa.Update:
+    """Changes the row whose column `name` is the parameter `name_`, for every name of the key."""
     return update(table).where(*(table.c[name] == sa.bindparam(f"{name}_") for name in key))
+
+
+@cache
+def _upsert_of(dialect: str, table: Table, *key: str) -> sa.Executable:
+    made = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[dialect](table)
+    new = {column.name: column for column in made.excluded if column.name not in key}
+    return made.on_conflict_do_update(index_elements=key, set_=new)
 
 
 class _Uncut(aiosqlite.Connection):
@@ -184,6 +195,7 @@ class _Uncut(aiosqlite.Connection):
     _ended: asyncio.Future[Any] | None = None
     _first: Sequence[str] = ()
     _writes = _is_here = False
+    _trips = 0
 
     @classmethod
     def to(cls, path: str, **options: Any) -> _Uncut:
@@ -200,7 +212,9 @@ class _Uncut(aiosqlite.Connection):
     async def trip(self, run: Callable[[sqlite3.Connection], None]) -> None:
         """Let `run` have the connection, in its transaction."""
         if self._is_here:
-            await asyncio.sleep(0)  # others have their turn, and a deadline is seen
+            self._trips += 1
+            if self._trips % _TRIPS_WITHOUT_A_BREAK == 0:
+                await asyncio.sleep(0)  # others have their turn, and a deadline is seen
             return run(self._conn)
         first, self._first = self._first, ()
 
@@ -213,6 +227,9 @@ class _Uncut(aiosqlite.Connection):
         self._is_here = self._writes
 
     async def commit(self) -> None:
+        if self._is_here and not self._conn.in_transaction:
+            # SQLite itself undoes all of it when the disk is full, say; what was said since stands on its own.
+            raise sqlite3.OperationalError("the transaction was lost")
         await self._end(self._conn.commit)
 
     async def rollback(self) -> None:

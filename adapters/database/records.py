@@ -39,6 +39,21 @@ _log = logging.getLogger(__name__)
 class Rows(LeaseRows, TaskRows, DiscussionRows, ReleaseRows, RunRows, AccessRows):
     """One transaction; see `core.ports.Transaction`."""
 
+    @asynccontextmanager
+    async def part(self) -> AsyncGenerator[None]:
+        newest = self.newest_event
+        try:
+            async with self._connection.begin_nested():
+                yield
+                if self.broken:
+                    raise self.broken
+        except SQLAlchemyError as error:
+            self.broken = trouble(error, self._connection.engine.url)
+            raise self.broken from error
+        except BaseException:
+            self.newest_event, self.broken = newest, None
+            raise
+
 
 class HeldLease:
     """The right to run the train, until the end of the `lease` block; see `core.ports.Lease`."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Text, and_, bindparam, cast, delete, exists, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Text, and_, bindparam, cast, delete, exists, func, insert, select
 
-from adapters.database.connections import Connected, changed_columns, changed_since, columns, fields
+from adapters.database.connections import Connected, changed_columns, changed_since, columns, fields, update_of
 from adapters.database.tables import edits as edit_rows
 from adapters.database.tables import moves, task_dependencies, task_words, task_works, tasks
 from core.edits import Edit
@@ -73,10 +73,9 @@ class TaskRows(Connected):
     async def update_task(self, before: Task, after: Task) -> Task:
         after = msgspec.structs.replace(after, revision=before.revision + 1)
         await self._require_known(after.depends_on)
-        unchanged = (tasks.c.slug == before.slug, tasks.c.revision == before.revision)
-        if not (
-            await self._run(update(tasks).where(*unchanged).values(changed_columns(tasks, before, after)))
-        ).rowcount:
+        unchanged = {"slug_": before.slug, "revision_": before.revision}
+        changed = changed_columns(tasks, before, after)
+        if not (await self._run(update_of(tasks, "slug", "revision"), {**changed, **unchanged})).rowcount:
             raise changed_since(before.slug, f"task show {before.slug}")
         if after.works != before.works:
             await self._write_works(after)

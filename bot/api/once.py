@@ -53,9 +53,11 @@ def used_for(bearer: str, key: str, request: bytes, now: datetime) -> Answered:
     return Answered(bearer=bearer, key=key, request=hashlib.sha256(request).hexdigest(), at=now)
 
 
-async def in_one_transaction(records: Records, claim: Answered, call: Call, *, keep: bool) -> tuple[bytes, bool]:
-    """The answer, and whether it was given before. A refusal rolls everything back, the key too."""
-    async with records.transaction() as tx:
+async def in_a_part(
+    tx: Transaction, records: Records, claim: Answered, call: Call, *, keep: bool
+) -> tuple[bytes, bool]:
+    """The answer, and whether it was given before. A refusal undoes everything, the key too."""
+    async with tx.part():
         if (earlier := await _earlier(tx, claim)) is not None:
             return earlier, True
         answer = await call(Within(records, tx))

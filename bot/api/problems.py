@@ -11,6 +11,7 @@ from http import HTTPStatus
 import msgspec
 
 from core.errors import Forbidden, LeaseLost, NeedsOperator, NotFound, Reason, Refused, StepFailed, Trouble, Unreachable
+from core.unforeseen import BrokeOff
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -20,6 +21,7 @@ _KINDS: dict[type[Trouble], tuple[str, HTTPStatus]] = {
     LeaseLost: ("lease-lost", HTTPStatus.CONFLICT),
     NeedsOperator: ("needs-operator", HTTPStatus.CONFLICT),
     Refused: ("refused", HTTPStatus.CONFLICT),
+    BrokeOff: ("broke-off", HTTPStatus.INTERNAL_SERVER_ERROR),
     StepFailed: ("step-failed", HTTPStatus.BAD_GATEWAY),
     Unreachable: ("unreachable", HTTPStatus.SERVICE_UNAVAILABLE),
 }

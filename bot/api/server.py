@@ -20,12 +20,13 @@ from bot.api.openapi import document
 from bot.api.problems import CONTENT_TYPE, Rejected, problem
 from bot.api.routes import ROUTES, Route
 from bot.api.streams import Streams
+from bot.api.together import Together
 from core.conductor import Conductor
 from core.doorkeeper import Doorkeeper
 from core.errors import NeedsOperator, Reason, Refused, Trouble
 from core.permissions import Actor
 from core.ports import Clock
-from core.records import Records
+from core.records import Records, Transaction
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Faces = Mapping[type, Any]
@@ -33,6 +34,8 @@ Faces = Mapping[type, Any]
 
 _JSON, _STREAM = "application/json", "text/event-stream"
 _FORGET_SECONDS = 3600
+_LOOKS, _WRITES = 100, 8
+"""How many requests share a transaction: a ship's next write waits behind one of those that write."""
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _log = logging.getLogger(__name__)
 
@@ -43,7 +46,8 @@ class Api:
     def __init__(self, records: Records, clock: Clock, over: Callable[[Records], Faces], *, rate: Rate | None = None):
         self._records, self._clock, self._over = records, clock, over
         self._faces = over(records)
-        self._rate, self._places, self._turn = rate or Rate(), Places(), asyncio.Lock()
+        self._rate, self._places = rate or Rate(), Places()
+        self._looks, self._writes = Together(records.reading, _LOOKS), Together(records.transaction, _WRITES)
         self._streams = Streams(records)
 
     @asynccontextmanager
@@ -112,7 +116,8 @@ class Api:
             what, why = f"there was no answer within {seconds:g} s", "the request was given up"
             if route.is_long and route.writes:
                 raise NeedsOperator(what, "nobody can tell how far it came", "look at the release") from error
-            raise _wrong(HTTPStatus.SERVICE_UNAVAILABLE, what, why, "nothing was changed: try again") from error
+            next_ = "send it again with the same Idempotency-Key: it is done once" if route.writes else "try again"
+            raise _wrong(HTTPStatus.SERVICE_UNAVAILABLE, what, why, next_) from error
 
     async def _answer(self, route: Route, actor: Actor, request: web.Request) -> web.Response:
         body, said = await _body(request) if route.writes else (b"", None)
@@ -133,12 +138,9 @@ class Api:
             if route.is_long:
                 answer, repeated = await once.after_a_claim(self._records, claim, call)
             else:
-                # Writers are serial anyway. Waiting here, not in the record's own queue, a hundred agents who write at
-                # once stand behind a ship's next write, and not before it.
-                async with self._turn:
-                    answer, repeated = await once.in_one_transaction(
-                        self._records, claim, call, keep=route.keeps_answer
-                    )
+                answer, repeated = await self._writes.do(
+                    lambda tx: once.in_a_part(tx, self._records, claim, call, keep=route.keeps_answer)
+                )
             headers["Idempotency-Replayed"] = str(repeated).lower()
         else:
             answer = await call(self._records)
@@ -167,11 +169,14 @@ class Api:
             reason = Reason("no token was shown", "Authorization: Bearer … is missing", "ask an operator: token new")
             raise Rejected(HTTPStatus.UNAUTHORIZED, [reason], headers)
         try:
-            doorkeeper: Doorkeeper = self._faces[Doorkeeper]
-            return await doorkeeper.bearer(secret.strip())
+            return await self._looks.do(lambda tx: self._bearer(tx, secret.strip()))
         except Refused as refusal:
             headers["WWW-Authenticate"] += ', error="invalid_token"'
             raise Rejected(HTTPStatus.UNAUTHORIZED, refusal.reasons, headers) from refusal
+
+    async def _bearer(self, tx: Transaction, secret: str) -> Actor:
+        doorkeeper: Doorkeeper = self._over(once.Within(self._records, tx))[Doorkeeper]
+        return await doorkeeper.bearer(secret)
 
     async def _forget(self) -> None:
         """Old answers go, now and every hour; a record that is busy is tried again the next time."""

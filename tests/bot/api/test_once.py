@@ -86,10 +86,14 @@ async def test_a_process_that_dies_between_act_and_answer_has_done_neither_or_bo
             await tx.put_setting("effect", "done")
         return b"answer"
 
+    async def asked(call: once.Call) -> tuple[bytes, bool]:
+        async with service.database.transaction() as tx:
+            return await once.in_a_part(tx, service.database, claim, call, keep=True)
+
     with pytest.raises(Killed):
-        await once.in_one_transaction(service.database, claim, dies, keep=True)
-    assert await once.in_one_transaction(service.database, claim, lives, keep=True) == (b"answer", False)
-    assert await once.in_one_transaction(service.database, claim, lives, keep=True) == (b"answer", True)
+        await asked(dies)
+    assert await asked(lives) == (b"answer", False)
+    assert await asked(lives) == (b"answer", True)
 
 
 async def test_what_is_long_and_broke_off_is_not_repeated_but_asked_about(service: Service) -> None:

@@ -1,0 +1,96 @@
+"""Requests that share a transaction: each has its own outcome, and nobody's trouble is another's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from adapters.database.records import Database
+from bot.api.together import Together
+from core.errors import Refused
+from core.records import Transaction
+from core.unforeseen import BrokeOff
+
+MOST = 4
+
+
+@pytest.fixture
+def together(database: Database) -> Together:
+    return Together(database.transaction, MOST)
+
+
+def sets(name: str, then: Exception | None = None) -> Callable[[Transaction], Awaitable[str]]:
+    """Writes a setting, in a part of its own, and raises `then`."""
+
+    async def act(tx: Transaction) -> str:
+        async with tx.part():
+            await tx.put_setting(name, "set")
+            if then:
+                raise then
+        return name
+
+    return act
+
+
+async def is_set(database: Database, *names: str) -> list[bool]:
+    async with database.reading() as tx:
+        return [await tx.setting(name) is not None for name in names]
+
+
+async def test_a_refused_request_takes_none_of_those_beside_it_along(together: Together, database: Database) -> None:
+    acts = (sets("a"), sets("b", Refused("not you")), sets("c", ValueError("a bug")), sets("d"))
+    a, b, c, d = await asyncio.gather(*map(together.do, acts), return_exceptions=True)
+    assert (a, d) == ("a", "d")
+    assert isinstance(b, Refused) and isinstance(c, BrokeOff)
+    assert await is_set(database, "a", "b", "c", "d") == [True, False, False, True]
+
+
+async def test_who_gives_up_first_does_not_take_the_others_along(together: Together, database: Database) -> None:
+    entered = asyncio.Event()
+
+    async def hangs(tx: Transaction) -> None:
+        async with tx.part():
+            await tx.put_setting("a", "set")
+            entered.set()
+            await asyncio.Event().wait()
+
+    first = asyncio.create_task(together.do(hangs))
+    others = [asyncio.create_task(together.do(sets(name))) for name in "bc"]
+    await entered.wait()
+    first.cancel()
+    assert await asyncio.gather(*others) == ["b", "c"]
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert await is_set(database, "a", "b", "c") == [False, True, True]
+
+
+async def test_nobody_is_told_of_success_before_it_lasts(together: Together, database: Database) -> None:
+    """The end of the shared transaction fails once: all of it is done again, and told once."""
+    turns: list[int] = []
+
+    async def loses(tx: Transaction) -> str:
+        turns.append(len(turns))
+        async with tx.part():
+            await tx.put_setting("a", "set")
+        if len(turns) == 1:
+            await tx._connection.exec_driver_sql("ROLLBACK")  # pyright: ignore  # as SQLite does when a disk is full
+        return "a"
+
+    told = await asyncio.gather(together.do(loses), together.do(sets("b")), return_exceptions=True)
+    assert isinstance(told[0], Refused) and "the transaction was lost" in str(told[0])
+    assert told[1] == "b"
+    assert await is_set(database, "a", "b") == [False, True]
+
+
+async def test_many_at_once_share_few_transactions(database: Database) -> None:
+    opened: list[int] = []
+
+    def counted():
+        opened.append(1)
+        return database.transaction()
+
+    together = Together(counted, MOST)
+    assert await asyncio.gather(*(together.do(sets(str(n))) for n in range(10))) == [str(n) for n in range(10)]
+    assert len(opened) == 4, "the first goes at once, alone; then four, four and the last"
