@@ -6,7 +6,7 @@ Glyph and word always say the same (never by colour alone); foreign text goes th
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import datetime
 
 from bot.message import Act, Button, Card, Colour, Message, card, pages
@@ -228,7 +228,8 @@ def notes(found: ReleaseNotes) -> list[Message]:
         + (" (was live already)" if one.already_live else "")
         for one in found.packages
     ]
-    cards = [Card("Packages", listed(packages, 3000), Colour.GOOD)] if packages else []
+    rows = [*packages, *_tasks_in(found, {one.name for one in found.packages})]
+    cards = [Card("Packages", listed(rows, 3000), Colour.GOOD)] if packages else []
     return pages("\n".join(filter(None, head)), [*cards, *(_app_card(one, found) for one in found.apps)])
 
 
@@ -279,7 +280,10 @@ def _seal_rows(apps: Sequence[AppNote]) -> Iterator[str]:
 
 def _app_card(one: AppNote, found: ReleaseNotes) -> Card:
     how = ("deployed and verified" if one.verified else "deployed, not verified") if one.deployed else "not deployed"
-    tasks = [
-        f"• {plain(task.title, 160)} ({plain(task.slug, 48)})" for task in found.tasks if one.name in task.repositories
-    ]
-    return Card(plain(one.name, 60), f"{code(short(one.sha))} {how}\n" + listed(tasks, 3000), Colour.GOOD)
+    tasks = listed(_tasks_in(found, {one.name}), 3000)
+    return Card(plain(one.name, 60), f"{code(short(one.sha))} {how}\n{tasks}", Colour.GOOD)
+
+
+def _tasks_in(found: ReleaseNotes, repositories: Set[str]) -> list[str]:
+    tasks = [task for task in found.tasks if repositories & {*task.repositories}]
+    return [f"• {plain(task.title, 160)} ({plain(task.slug, 48)})" for task in tasks]

@@ -371,3 +371,18 @@ def test_the_table_is_aligned_on_the_command_line_and_every_oddity_names_its_rep
         "    why",
         "    → git revert x",
     ]
+
+
+def test_the_notes_name_a_task_that_changed_packages_only() -> None:
+    found = ReleaseNotes(
+        release="r1",
+        confirmed_by="ada",
+        shipped_at=AT,
+        seconds=99,
+        packages=(PackageNote("money", "1.1", "c" * 40, False),),
+        apps=(AppNote("hub", "d" * 40, True, True, "green: all"),),
+        tasks=(TaskNote("fees", "Fees are rounded up", ("money",)), TaskNote("seats", "Gold seats", ("hub",))),
+        warnings=(),
+    )
+    (packages, hub) = run_screens.notes(found)[0].cards
+    assert packages.text.endswith("\n• Fees are rounded up (fees)") and hub.text.endswith("\n• Gold seats (seats)")
