@@ -135,7 +135,8 @@ def report(progress: Progress) -> Iterator[str]:
     yield from _warnings(progress)
     yield from _listed("not started", (step.title for step in progress.of(StepState.WAITING)))
     if progress.state is RunState.STOPPED:
-        yield f"go on: stationmaster release resume {progress.release}"
+        # A prepare may be begun again at any time, and takes up what was pushed meanwhile; a resume would not.
+        yield f"go on: stationmaster release {'resume' if is_ship else 'prepare'} {progress.release}"
     if progress.state is RunState.ASKING:
         yield f"go on: stationmaster release resume {progress.release} --answer happened   (or: --answer again)"
 

@@ -113,6 +113,7 @@ def failure(
     ]
     more = [f"… and {counted(len(failed) - 3, 'more failed step')}: see the lines above"] if len(failed) > 3 else []
     is_ship, kind = progress.kind is RunKind.SHIP, progress.kind.capitalize()
+    verb, more_of_it = ("resume", "") if is_ship else ("prepare", ", which also takes up what was pushed meanwhile")
     where = "Already live in production, in order" if is_ship else "On QA already, in order"
     waiting = [f"⏹️ {plain(step.title, 100)}" for step in progress.of(StepState.WAITING)]
     live = [f"{number}. ✅ {plain(words, 100)}" for number, words in enumerate(progress.live, 1)]
@@ -123,7 +124,8 @@ def failure(
         "**Not started**\n" + (listed(waiting, 500) or "nothing"),
         _RESTING if progress.is_resting else "",
         f"**What to do:** mend the cause, then press *Resume {progress.kind}* or type "
-        f"`/release resume release:{progress.release}` (shell: `stationmaster release resume {progress.release}`).",
+        f"`/release {verb} release:{progress.release}` (shell: `stationmaster release {verb} {progress.release}`)"
+        f"{more_of_it}.",
         colour=Colour.BAD,
         buttons=[Button(f"Resume {progress.kind}", Act.RESUME, progress.release, str(progress.attempt), danger=True)],
         calls=calls,

@@ -96,7 +96,7 @@ async def _releasable_commit(repository: Package | App, ports: Ports) -> Sha:
         raise Refused(
             f"{repository.release_branch} of {repository.name} does not contain {repository.main_branch}",
             f"{repository.main_branch} is {relation} of it at {short(main or '')}",
-            f"merge {repository.main_branch} into {repository.release_branch} and push it",
+            "release prepare, which merges it and brings it to QA",
         )
     return head
 

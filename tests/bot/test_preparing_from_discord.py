@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.database.records import Database
+from bot import release_console
 from core.errors import StepFailed
 from tests.bot.conftest import Yard, done, open_yard, refused, said, text_of
 from tests.world.toy_train import OLIVE, RELEASE, WHOLE_TRAIN, Station, draft, lay_out_branches, registry_with_qa
@@ -66,6 +67,9 @@ async def test_a_prepare_that_stops_says_what_is_on_qa_and_is_resumed_by_its_but
         await yard.until(lambda: any("Prepare stopped at turf" in text for text in yard.thread()))
         report = yard.last()
         assert "**On QA already, in order**\n1. ✅ hub" in text_of(report)
+        assert "`stationmaster release prepare r1`), which also takes up what was pushed meanwhile" in text_of(report)
+        in_a_shell = list(release_console.report(await yard.station.progress()))
+        assert in_a_shell[-1] == "go on: stationmaster release prepare r1"
         await yard.pressed(report, "Resume prepare")
         await yard.station.dispatcher.tick()
         await yard.until(lambda: "Prepare of r1: done" in "\n".join(yard.thread()))

@@ -257,6 +257,19 @@ async def test_a_branch_that_moves_while_qa_looks_is_not_frozen(train: Station) 
     assert await state_of(train) is ReleaseState.ASSEMBLING
 
 
+async def test_what_is_advised_when_main_moved_under_a_stopped_prepare_leads_on(train: Station) -> None:
+    """It said to merge main by hand; then the branch was not what QA had seen, and the next resume stopped at that."""
+    train.world.fail("deploy turf on QA", StepFailed("turf does not boot"))
+    assert (await train.brought_to_qa()).state is RunState.STOPPED
+    main = train.world.refs["hub", "main"]
+    train.world.refs["hub", "main"] = train.world.commit({**train.world.commits[main][1], "late": b""}, main)
+    stopped = await train.resumed()
+    [reason] = stopped.reasons
+    assert reason.what == "release of hub does not contain main"
+    assert reason.next.startswith("release prepare,")
+    assert (await train.brought_to_qa()).state is RunState.FINISHED
+
+
 async def test_a_late_task_reopens_a_prepared_train(train: Station) -> None:
     await train.brought_to_qa()
     world = train.world
