@@ -18,9 +18,10 @@ import msgspec
 from bot.api.limits import Rate
 from core.permissions import Role
 from tests.benchmarks.board import filled
-from tests.benchmarks.figures import Figure, figure, machine
-from tests.world.api import DRAFT, HANDOFF, Agent, Service, served_over, serving
-from tests.world.toy_train import WHOLE_TRAIN
+from tests.benchmarks.figures import Figure, figure
+from tests.benchmarks.team import Team
+from tests.benchmarks.train_cost import confirmed_ship
+from tests.world.api import DRAFT, HANDOFF, Agent, Door, listening, served_over
 
 _LISTS = ("", "?stage=reviewed", "?repository=hub", "?builder=builder-3", "?text=fix%20coins", "?after=task-9")
 _BOUNDLESS = Rate(10**9, 10**9)
@@ -31,9 +32,11 @@ def lists(folder: Path, *, tasks: int = 10_000, rounds: int = 120) -> list[Figur
     return asyncio.run(_listed(folder, tasks, rounds))
 
 
-def handoffs(folder: Path, *, agents: int = 100, pauses: Sequence[float] = (0, 5)) -> list[Figure]:
+def handoffs(
+    folder: Path, *, agents: int = 100, pauses: Sequence[float] = (0, 5), tool_seconds: int = 1
+) -> list[Figure]:
     """Every agent hands off once, all in one instant and spread over so many seconds, while a train ships."""
-    return [one for seconds in pauses for one in asyncio.run(_handed_off(folder, agents, seconds))]
+    return [one for seconds in pauses for one in asyncio.run(_handed_off(folder, agents, seconds, tool_seconds))]
 
 
 async def _listed(folder: Path, tasks: int, rounds: int) -> list[Figure]:
@@ -47,32 +50,31 @@ async def _listed(folder: Path, tasks: int, rounds: int) -> list[Figure]:
     return [figure(f"API list, p95 of {tasks:,} tasks", _p95(times[len(_LISTS) :]), "ms", bar=50)]
 
 
-async def _handed_off(folder: Path, count: int, seconds: float) -> list[Figure]:
+async def _handed_off(folder: Path, count: int, seconds: float, tool_seconds: int) -> list[Figure]:
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        alone = Path(scratch) / "alone"
-        alone.mkdir()
-        async with serving(alone) as service:
-            await service.station.prepared(*WHOLE_TRAIN)
-            ship_alone = await _took(lambda: service.station.shipped())
-        async with serving(Path(scratch), rate=_BOUNDLESS) as service:
-            await service.station.prepared(*WHOLE_TRAIN)
-            agents = [await _building(service, number) for number in range(count)]
-            run = await service.station.confirmed()
-            others = await _elsewhere(service.url, [agent.secret for agent in agents], seconds)
-            ship = await _took(lambda: service.station.dispatcher.drive(run))
+        teams = (Team(Path(scratch) / side, satellites=2, tool_seconds=tool_seconds) for side in ("alone", "beside"))
+        async with confirmed_ship(next(teams), at_once=8) as (_, _, drive):
+            alone = await _took(drive)
+        async with (
+            confirmed_ship(next(teams), at_once=8) as (registry, ports, drive),
+            listening(registry, ports, _BOUNDLESS) as door,
+        ):
+            agents = [await _building(door, number) for number in range(count)]
+            others = await _elsewhere(door.url, [agent.secret for agent in agents], seconds)
+            ship = await _took(drive)
             times = msgspec.json.decode((await others.communicate())[0], type=list[float])
             lost = count - (await agents[0].get("/v1/tasks?stage=submitted"))["total"]
     how = f"{count} handoffs over {seconds:g} s" if seconds else f"{count} handoffs at once"
     return [
-        figure(f"{how}, p95", _p95(times), "ms", bar=250, baseline=f"{machine()}"),
+        figure(f"{how}, p95", _p95(times), "ms", bar=250),
         figure(f"{how}, lost", lost, "handoffs", bar=0),
-        figure(f"{how}, the ship beside them", ship / ship_alone, "×", bar=1.25, baseline=f"{ship_alone:.0f} ms alone"),
+        figure(f"{how}, the ship beside them", ship / alone, "×", bar=1.1, baseline=f"{alone / 1000:.2f} s alone"),
     ]
 
 
-async def _building(service: Service, number: int) -> Agent:
+async def _building(door: Door, number: int) -> Agent:
     """An agent in the middle of a task of its own."""
-    agent = await service.agent(f"agent-{number}", Role.AGENT)
+    agent = await door.agent(f"agent-{number}", Role.AGENT)
     await agent.post("/v1/tasks", {**DRAFT, "slug": f"t{number}"})
     await agent.post(f"/v1/tasks/t{number}/start")
     return agent

@@ -22,7 +22,7 @@ TINY: dict[str, Callable[[Path], list[Figure]]] = {
     "side-by-side": partial(train_cost.side_by_side, satellites=1, runs=1, tool_seconds=0),
     "board": partial(board.full_board, few=10, many=20, rounds=6),
     "lists": partial(agents.lists, tasks=20, rounds=6),
-    "handoffs": partial(agents.handoffs, agents=3, pauses=(0,)),
+    "handoffs": partial(agents.handoffs, agents=3, pauses=(0,), tool_seconds=0),
 }
 
 

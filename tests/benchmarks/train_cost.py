@@ -6,18 +6,24 @@ import asyncio
 import statistics
 import subprocess
 import tempfile
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from time import perf_counter
 
 from core.board import Board
 from core.conductor import Conductor
-from core.journal import RunState
+from core.journal import Run, RunState
+from core.ports import Ports
+from core.registry import Registry
 from core.train.dispatcher import Dispatcher
 from tests.benchmarks import paper
 from tests.benchmarks.figures import Figure, figure
 from tests.benchmarks.team import PACKAGES, Team
 from tests.world.reviewing import ADA, brought_to_review
 from tests.world.toy_train import OLIVE, RELEASE, draft
+
+Confirmed = tuple[Registry, Ports, Callable[[], Awaitable[Run]]]
 
 
 def serial(folder: Path, *, satellites: int = 6, runs: int = 5) -> list[Figure]:
@@ -48,8 +54,9 @@ def _interleaved(folder: Path, satellites: int, *, tool_seconds: int, at_once: i
     return statistics.median(ours), statistics.median(script)
 
 
-async def _shipped(team: Team, at_once: int) -> float:
-    """Seconds from the confirmation, given to a running bot, to the flipped record."""
+@asynccontextmanager
+async def confirmed_ship(team: Team, at_once: int) -> AsyncGenerator[Confirmed]:
+    """A station whose ship was confirmed, and how to let a running bot drive it to its end."""
     registry = team.registry()
     async with paper.opened(team, at_once=at_once) as ports:
         board, conductor = Board(registry, {"toy": ("unit",)}, ports), Conductor(registry, ports)
@@ -60,11 +67,21 @@ async def _shipped(team: Team, at_once: int) -> float:
         offer = await conductor.offer(OLIVE, RELEASE)
         assert not offer.proposal.problems, offer.proposal.problems
         ship = await conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "benchmark")
+
+        async def drive() -> Run:
+            ended = await Dispatcher(ports, "benchmark").drive(ship.id)
+            assert ended.state is RunState.FINISHED, ended.reasons
+            return ended
+
+        yield registry, ports, drive
+
+
+async def _shipped(team: Team, at_once: int) -> float:
+    """Seconds from the confirmation to the flipped record."""
+    async with confirmed_ship(team, at_once) as (_, _, drive):
         begun = perf_counter()
-        ended = await Dispatcher(ports, "benchmark").drive(ship.id)
-        took = perf_counter() - begun
-    assert ended.state is RunState.FINISHED, ended.reasons
-    return took
+        await drive()
+        return perf_counter() - begun
 
 
 def _scripted(team: Team) -> float:

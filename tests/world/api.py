@@ -22,6 +22,7 @@ from core.doorkeeper import Doorkeeper
 from core.permissions import Role
 from core.ports import Ports
 from core.records import Records
+from core.registry import Registry
 from tests.world.toy import World
 from tests.world.toy_record import database_in
 from tests.world.toy_train import OLIVE, Station, lay_out
@@ -77,16 +78,23 @@ class Agent:
         return _well(await self.ask("POST", path, body, **headers))
 
 
-class Service:
-    """The server, its station, and whoever has a token."""
+class Door:
+    """Where the server listens, and who lets people in."""
 
-    def __init__(self, station: Station, database: Records, url: str, session: aiohttp.ClientSession) -> None:
-        self.station, self.database, self.url, self.session = station, database, url, session
-        self.doorkeeper = Doorkeeper(station.ports, secrets.token_urlsafe)
+    def __init__(self, url: str, session: aiohttp.ClientSession, doorkeeper: Doorkeeper) -> None:
+        self.url, self.session, self.doorkeeper = url, session, doorkeeper
 
     async def agent(self, name: str, *roles: Role) -> Agent:
         """Somebody with a token of these roles."""
         return Agent(self.session, self.url, (await self.doorkeeper.issue(OLIVE, name, roles)).secret)
+
+
+class Service(Door):
+    """The server of a toy train, with its station and its record."""
+
+    def __init__(self, door: Door, station: Station, database: Records) -> None:
+        super().__init__(door.url, door.session, door.doorkeeper)
+        self.station, self.database = station, database
 
     async def submitted(self, builder: Agent, slug: str) -> None:
         """A new task of `builder`, handed off."""
@@ -101,12 +109,20 @@ class Service:
             await reviewer.post(f"/v1/tasks/{slug}/review", {"seat": seat, "verdict": "approve"})
 
 
-def use_cases(station: Station, records: Records) -> dict[type, object]:
-    """What the API calls, on those records."""
-    ports: Ports = msgspec.structs.replace(station.ports, records=records)
-    board = Board(station.registry, {"toy": ("unit",)}, ports)
-    found = (board, Conductor(station.registry, ports), Doorkeeper(ports, secrets.token_urlsafe))
-    return {type(one): one for one in found}
+@asynccontextmanager
+async def listening(registry: Registry, ports: Ports, rate: Rate | None) -> AsyncGenerator[Door]:
+    """A server over the train of those ports, until the end of the block."""
+
+    def on(records: Records) -> dict[type, object]:
+        within: Ports = msgspec.structs.replace(ports, records=records)
+        board = Board(registry, {"toy": ("unit",)}, within)
+        found = (board, Conductor(registry, within), Doorkeeper(within, secrets.token_urlsafe))
+        return {type(one): one for one in found}
+
+    api = Api(ports.records, ports.clock, on, rate=rate)
+    connections = aiohttp.TCPConnector(limit=0)
+    async with api.listening("127.0.0.1", 0) as url, aiohttp.ClientSession(connector=connections) as session:
+        yield Door(url, session, Doorkeeper(ports, secrets.token_urlsafe))
 
 
 @asynccontextmanager
@@ -128,10 +144,8 @@ async def served_over(database: Database, folder: Path, *, rate: Rate | None = N
     world = World()
     lay_out(world)
     station = Station(world, database, folder)
-    api = Api(database, station.ports.clock, lambda records: use_cases(station, records), rate=rate)
-    connections = aiohttp.TCPConnector(limit=0)
-    async with api.listening("127.0.0.1", 0) as url, aiohttp.ClientSession(connector=connections) as session:
-        yield Service(station, database, url, session)
+    async with listening(station.registry, station.ports, rate) as door:
+        yield Service(door, station, database)
 
 
 def _well(answered: Answered) -> Any:
