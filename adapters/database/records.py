@@ -41,18 +41,21 @@ class Rows(LeaseRows, TaskRows, DiscussionRows, ReleaseRows, RunRows, AccessRows
 
     @asynccontextmanager
     async def part(self) -> AsyncGenerator[None]:
-        newest = self.newest_event
+        newest, self.newest_event = self.newest_event, 0
         try:
             async with self._connection.begin_nested():
                 yield
                 if self.broken:
                     raise self.broken
+            newest = self.newest_event or newest
         except SQLAlchemyError as error:
             self.broken = trouble(error, self._connection.engine.url)
             raise self.broken from error
-        except BaseException:
-            self.newest_event, self.broken = newest, None
+        except Trouble:
+            self.broken = None  # it is undone, so the rest may stand
             raise
+        finally:
+            self.newest_event = newest
 
 
 class HeldLease:
