@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import AsyncExitStack, ExitStack, closing
 from functools import cache, partial
 from typing import Any, TypeVar, cast
 
@@ -241,11 +241,14 @@ class _Uncut(aiosqlite.Connection):
             await self._execute(end)
 
     async def _connect(self) -> aiosqlite.Connection:
-        try:
-            return await super()._connect()
-        except BaseException:
-            await (self.stop() or asyncio.sleep(0))
-            raise
+        async with AsyncExitStack() as unless_connected:
+            unless_connected.push_async_callback(self._stopped)
+            connection = await super()._connect()
+            unless_connected.pop_all()
+        return connection
+
+    async def _stopped(self) -> None:
+        await (self.stop() or asyncio.sleep(0))
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
         running = asyncio.get_running_loop().create_future()
@@ -316,15 +319,13 @@ def _begin_as_we_do(engine: AsyncEngine) -> None:
 
 def _settled(path: str, options: Mapping[str, Any]) -> sqlite3.Connection:
     """A new connection, set up; runs in its thread."""
-    # We emit BEGIN ourselves: the driver's own one loses updates.
-    connection = sqlite3.connect(path, isolation_level=None, **options)
-    try:
+    with ExitStack() as unless_settled:
+        # We emit BEGIN ourselves: the driver's own one loses updates.
+        connection = unless_settled.enter_context(closing(sqlite3.connect(path, isolation_level=None, **options)))
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         _write_ahead(connection)
-    except BaseException:
-        connection.close()  # nobody else knows of it yet
-        raise
+        unless_settled.pop_all()
     return connection
 
 
