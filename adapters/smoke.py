@@ -71,6 +71,7 @@ class _Wanted(msgspec.Struct, frozen=True):
 
 def _verdict(checks: tuple[PageCheck, ...]) -> tuple[SealStatus, str]:
     passed = sum(check.ok for check in checks)
-    failed = [f"{check.name}: {check.detail}" for check in checks if not check.ok]
-    summary = "; ".join([f"{passed} of {len(checks)} checks passed", *failed])
-    return (SealStatus.RED if failed else SealStatus.GREEN), summary
+    failed = [check for check in checks if not check.ok]
+    why = f"; {failed[0].name}: {failed[0].detail}" if failed else ""
+    more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+    return (SealStatus.RED if failed else SealStatus.GREEN), f"{passed} of {len(checks)} checks passed{why}{more}"

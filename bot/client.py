@@ -264,7 +264,9 @@ class Connection:
                 await self._live(client)
             except ExceptionGroup as group:
                 _give_up_if_final(group.exceptions[0])
-                log.warning("the Discord client died: %r", group.exceptions[0], extra={"action": "discord.died"})
+                died = group.exceptions[0]
+                words = f"{type(died).__name__}: {died}"
+                log.warning("Discord is away, trying again: %s", words, extra={"action": "discord.died"})
             if client.checked.is_set():
                 pause = self._patience.first_pause
             await client.close()

@@ -22,8 +22,21 @@ if TYPE_CHECKING:
     from core.board import Board
     from core.permissions import Actor
 
+_SENTENCE = 300  # characters, at most
 Found = TypeVar("Found")
 Option = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+class Group(click.Group):
+    """Shows its commands in the order of their use, each with its whole first sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.get_short_help_str(_SENTENCE)) for name, one in self.commands.items()])
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.command_line import Option, actor, dressed, json_option, opened_station, plain, runs, say, say_json, show
+from bot.command_line import (
+    Group,
+    Option,
+    actor,
+    dressed,
+    json_option,
+    opened_station,
+    plain,
+    runs,
+    say,
+    say_json,
+    show,
+)
 
 if TYPE_CHECKING:
     from bot.bootstrap import Station
@@ -20,7 +32,7 @@ Verb = Callable[..., Awaitable[int | None]]
 _name = click.argument("name", required=False)
 
 
-@click.group()
+@click.group(cls=Group)
 def release() -> None:
     """Open, fill, freeze, ship and close the release train."""
 

@@ -6,6 +6,8 @@ import asyncio
 import signal
 from contextlib import suppress
 
+import click
+
 from bot.api.server import Api
 from bot.bootstrap import Station
 from bot.client import DiscordSettings
@@ -23,6 +25,9 @@ async def serve(station: Station, *, with_discord: bool = True) -> None:
     """
     if not with_discord and not station.settings.bot.api:
         raise Refused("there is nothing to serve", "config/bot.yml has no `api`", "api: {port: 8484}")
+    at = station.settings.bot.api
+    faces = [*(["Discord"] if with_discord else []), *([f"the API at http://{at.host}:{at.port}/"] if at else [])]
+    click.echo(f"serving {' and '.join(faces)}, and driving ships; Ctrl-C ends it, and what runs is taken up again")
     loop, serving = asyncio.get_running_loop(), asyncio.current_task()
     assert serving
     for number in (signal.SIGTERM, signal.SIGINT):

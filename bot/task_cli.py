@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.command_line import Option, actor, dressed, json_option, opened_board, runs, show
+from bot.command_line import Group, Option, actor, dressed, json_option, opened_board, runs, show
 
 if TYPE_CHECKING:
     from bot.task_console import Found
@@ -21,7 +21,7 @@ _after = click.option("--after", metavar="SLUG", help="Go on where the list befo
 _limit = click.option("--limit", type=click.IntRange(1), default=25, show_default=True)
 
 
-@click.group()
+@click.group(cls=Group)
 def task() -> None:
     """Create, build, hand on, review and size tasks. A TEXT of - is read from the standard input."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from bot.command_line import actor, json_option, opened_station, runs, say, show
+from bot.command_line import Group, actor, json_option, opened_station, runs, say, show
 
 
-@click.group()
+@click.group(cls=Group)
 def token() -> None:
     """Make, list and revoke the tokens of the HTTP API."""
 

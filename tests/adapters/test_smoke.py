@@ -123,6 +123,13 @@ async def test_one_wrong_page_is_red_and_named(
     assert record.summary == f"4 of 5 checks passed; {complaint}"
 
 
+async def test_a_site_that_is_wrong_all_over_has_a_short_verdict(site: Site, door: Web) -> None:
+    site.pages |= dict.fromkeys(("/up", "/", "/sign-in"), (500, ""))
+    record = await seal(site, door)
+    assert record.summary == "2 of 5 checks passed; /up is 200: 500, and 2 more"
+    assert sum(not check.ok for check in record.checks) == 3
+
+
 async def test_a_site_probed_during_boot_gets_one_second_look_and_is_green(site: Site, door: Web):
     site.pages["/up"] = (503, "booting")
     clock = Clock()

@@ -335,3 +335,11 @@ def test_a_train_is_not_worked_here_by_somebody_whose_board_is_elsewhere(busy_de
     """Their tasks go through the API; a release command would quietly work on another record."""
     busy_desk.env["STATIONMASTER_URL"] = "https://station.example.com"
     assert "does not go through the API" in busy_desk.refused("release", "abandon")
+
+
+def test_help_tells_commands_in_the_order_of_their_use_and_to_the_end_of_the_sentence(desk: Desk) -> None:
+    said = desk.done("release", "--help")
+    commands = said.partition("Commands:")[2]
+    named = re.findall(r"^  (\w+)  ", commands, re.MULTILINE)
+    assert named[:7] == ["open", "add", "eject", "assemble", "prepare", "freeze", "plan"]
+    assert "..." not in commands

@@ -53,7 +53,8 @@ async def served(journey: DemoJourney) -> AsyncGenerator[str]:
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        await process.communicate()
+        said, _ = await process.communicate()
+        assert f"serving the API at {url}/" in said.decode()
 
 
 async def until(agent: Agent, kind: str, after: int = 0) -> Mapping[str, Any]:
