@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
+import pytest
 
 from core.permissions import Role
 from tests.world import waiting
 from tests.world.api import Agent
 from tests.world.demo_trains import DemoJourney
+from tests.world.postgres import postgres as postgres
 from tests.world.stations import OLIVE, PATIENCE_SECONDS, Depot
 
 BRANCH = "feat/kiosk-news"
@@ -71,8 +73,20 @@ async def until(agent: Agent, kind: str, after: int = 0) -> Mapping[str, Any]:
     raise AssertionError("the stream has ended")
 
 
-async def test_a_task_goes_from_new_to_production_by_http_alone(depot: Depot[DemoJourney]) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Mapping[str, str]:
+    """Variables that say where the record is."""
+    if request.param == "sqlite":
+        return {}
+    return {"STATIONMASTER_DATABASE_URL": request.getfixturevalue("postgres").new_database()}
+
+
+async def test_a_task_goes_from_new_to_production_by_http_alone(
+    depot: Depot[DemoJourney], database: Mapping[str, str]
+) -> None:
     async with depot.journey() as journey:
+        journey.environ |= database
+        await journey.reopen()
         await journey.git("kiosk", "checkout", "--quiet", "-b", BRANCH, "origin/main")
         (journey.checkout("kiosk") / "news.txt").write_text("gold is up\n")
         await journey.git("kiosk", "add", "news.txt")
