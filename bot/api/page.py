@@ -10,7 +10,8 @@ from typing import Any, cast
 
 from bot.api.arguments import Schema
 from bot.api.openapi import document
-from bot.api.routes import Route
+from bot.api.problems import kinds
+from bot.api.routes import Route, for_callers
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _STYLE = """:root{color-scheme:light dark}body{font:1rem/1.5 system-ui;max-width:60rem;margin:0 auto;padding:1rem}
@@ -27,7 +28,9 @@ def page(routes: Sequence[Route]) -> str:
     sections = [
         (_SECTIONS[owner], list(found)) for owner, found in groupby(by_section, key=lambda route: route.owner.__name__)
     ]
-    index = "".join(f'<li><a href="#{title.lower()}">{title}</a></li>' for title in [*dict(sections), "Shapes"])
+    index = "".join(
+        f'<li><a href="#{title.lower()}">{title}</a></li>' for title in [*dict(sections), "Problems", "Shapes"]
+    )
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Stationmaster API</title><style>{_STYLE}</style></head><body>
@@ -39,6 +42,7 @@ curl -sS "$STATIONMASTER_URL/v1/tasks/SLUG/start" -H "Authorization: Bearer $STA
      -H "Idempotency-Key: $(uuidgen)" -X POST</pre>
 <nav aria-label="Sections"><ul>{index}</ul></nav>
 {"".join(_section(title, (_route(route, said) for route in found)) for title, found in sections)}
+{_section("Problems", _problems(said))}
 {_section("Shapes", _shapes(routes, said["components"]["schemas"]))}
 </main></body></html>
 """
@@ -62,6 +66,14 @@ def _route(route: Route, said: Schema) -> str:
 <p>{_prose(route.says)}</p>{_table(("name", "in", "what"), rows)}
 <p>Answers {int(route.status)}, <code>{kind}</code>: {answer}</p></article>
 """
+
+
+def _problems(said: Schema) -> Iterator[str]:
+    """Where the `type` of a problem leads to."""
+    yield "<p>An answer that is no says which of these it is, in its <code>type</code>.</p>"
+    codes = {int(code) for path in said["paths"].values() for one in path.values() for code in one["responses"]}
+    for kind, means in sorted(kinds(code for code in codes if code >= 400).items()):
+        yield f'<article id="{kind}"><h3><code>{kind}</code></h3><p>{_prose(for_callers(means))}</p></article>\n'
 
 
 def _shapes(routes: Sequence[Route], known: Schema) -> Iterator[str]:

@@ -5,7 +5,7 @@ A trouble of the core becomes a problem here, and the problem a trouble again in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 
 import msgspec
@@ -50,7 +50,7 @@ class Rejected(Refused):
 def problem(trouble: Trouble) -> Problem:
     """What is told of `trouble`."""
     if isinstance(trouble, Rejected):
-        kind, status = trouble.status.phrase.lower().replace(" ", "-"), trouble.status
+        kind, status = _kind(trouble.status), trouble.status
     else:
         kind, status = next(said for known, said in _KINDS.items() if isinstance(trouble, known))
     return Problem(
@@ -60,6 +60,16 @@ def problem(trouble: Trouble) -> Problem:
         detail=trouble.reasons[0].what,
         reasons=trouble.reasons,
     )
+
+
+def kinds(statuses: Iterable[int]) -> dict[str, str]:
+    """Kind → what it means: of every trouble, and of requests that are wrong in themselves (`statuses` below 500)."""
+    wrong = {_kind(HTTPStatus(one)): HTTPStatus(one).description for one in statuses if one < 500}
+    return wrong | {kind: trouble.__doc__ or "" for trouble, (kind, _) in _KINDS.items()}
+
+
+def _kind(status: HTTPStatus) -> str:
+    return status.phrase.lower().replace(" ", "-")
 
 
 def trouble(problem: Problem) -> Trouble:

@@ -172,7 +172,7 @@ class Story:
 
 
 def _text_of(page: str) -> str:
-    return re.sub(r"<[^>]*>", " ", page)
+    return re.sub(r"<title>.*?</title>|<[^>]*>", " ", page)
 
 
 def _require_breakable(step: str | None) -> None:

@@ -198,6 +198,8 @@ async def test_the_document_names_every_route_and_the_page_every_path(ada: Agent
     assert document["openapi"] == "3.1.0"
     assert not re.search(r"\$ref|\bspec \d|\bL\d\d\b", page)
     assert set(re.findall(r'href="#([^"]+)"', page)) <= set(re.findall(r'id="([^"]+)"', page))
+    for kind in ("unauthorized", "not-found", "unprocessable-entity", "needs-operator"):  # as `type` names them
+        assert f'id="{kind}"' in page
     assert '<td><code>tasks</code></td><td>list of <a href="#Task">Task</a></td>' in page
     for outside in ("http://", "https://", "<script", "src="):
         assert outside not in page
