@@ -91,11 +91,6 @@ class Station:
         return [Finding(True, "database", f"writable; {counted(releases, 'release')} on record")]
 
 
-def settings_from(environ: Mapping[str, str]) -> Settings:
-    """What the files and the environment say; Refused with every problem at once."""
-    return load(config_folder(environ), environ)
-
-
 @asynccontextmanager
 async def opened(
     environ: Mapping[str, str] | None = None,
@@ -108,7 +103,7 @@ async def opened(
     `around_records` and `on_spawn` are for crash tests.
     """
     environ = os.environ if environ is None else environ
-    settings = settings_from(environ)
+    settings = load(config_folder(environ), environ)
     database, web = Database(settings.database_url), Web()
     home = _home(settings)
     # The Heroku client configures git globally at every start: it gets a file of its own to do so.

@@ -182,10 +182,8 @@ async def release_abandon(station: Station, name: str | None) -> None:
 async def release_notes(station: Station, name: str | None, as_json: bool) -> None:
     """Show the notes of a shipped train."""
     from bot.release_console import notes
-    from core.notes import decoded
 
-    found = decoded((await station.conductor.notes(name)).notes)
-    show(found, notes, as_json)
+    show(await station.conductor.notes(name), notes, as_json)
 
 
 async def _show_plan(station: Station, name: str | None, as_json: bool) -> int:

@@ -13,7 +13,6 @@ from bot.task_commands import suggested
 from bot.words_for_discord import plain
 from core.board import Board
 from core.conductor import Conductor
-from core.notes import decoded
 from core.permissions import Actor
 from core.tasks import Stage
 from core.train.answer import Answer
@@ -122,8 +121,7 @@ class ReleaseCommands(app_commands.Group, name="release", description="The relea
 
     @app_commands.command(description="Post the notes of a shipped release again")
     async def notes(self, interaction: discord.Interaction, release: str | None = None) -> None:
-        found = await self._conductor.notes(release)
-        for message in run_screens.notes(decoded(found.notes)):
+        for message in run_screens.notes(await self._conductor.notes(release)):
             await answer(interaction, message)
 
     @assemble.autocomplete("release")

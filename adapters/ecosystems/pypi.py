@@ -80,6 +80,9 @@ class PyPI:
     lock = "uv.lock"
     credentials: tuple[str, ...] = ("UV_PUBLISH_TOKEN",)
     tools: tuple[str, ...] = ("uv",)
+    repinned = staticmethod(pyproject.repinned)
+    locked_versions = staticmethod(pyproject.locked_versions)
+    locked_commits = staticmethod(pyproject.locked_commits)
 
     def __init__(self, processes: Processes, web: Web, settings: PyPISettings) -> None:
         self._processes, self._web, self._settings = processes, web, settings
@@ -108,16 +111,6 @@ class PyPI:
 
     def dependencies(self, files: Mapping[str, bytes | None]) -> tuple[Dependency, ...]:
         return pyproject.dependencies(files.get(self.manifest) or b"", files.get(self.lock) or b"")
-
-    def repinned(self, manifest: bytes, pins: Sequence[Pin]) -> bytes:
-        """`name[extras]==version; marker` without an entry in `[tool.uv.sources]`; or one with `rev = "commit"`."""
-        return pyproject.repinned(manifest, pins)
-
-    def locked_versions(self, lock: bytes) -> Mapping[str, str]:
-        return pyproject.locked_versions(lock)
-
-    def locked_commits(self, lock: bytes) -> Mapping[str, str]:
-        return pyproject.locked_commits(lock)
 
     def is_newer(self, version: str, than: str) -> bool:
         return Version(version) > Version(than)

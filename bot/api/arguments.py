@@ -67,7 +67,8 @@ class Arguments:
             fields = [(name, _PAGE if name == "limit" else kind, default) for name, kind, default in fields]
         self._hidden = {name: value for name, value in self._defaults.items() if name in hides}
         said = [(name, kind, self._defaults.get(name, default)) for name, kind, default in fields]
-        self.type = _struct(f"{use_case.__name__.title().replace('_', '')}Request", said)
+        name = f"{use_case.__name__.title().replace('_', '')}Request"
+        self.type = msgspec.defstruct(name, said, frozen=True, kw_only=True, forbid_unknown_fields=True)
         self.query = {field.name: field for field in msgspec.structs.fields(self.type)} if in_query else {}
         self.body = None if in_query else self.type
         self._validator = None
@@ -177,10 +178,6 @@ def _given(kind: Any) -> Any:
     """The type of what is there: in a query, the word `null` is a word."""
     options = [one for one in get_args(kind) if one is not type(None)]
     return options[0] if get_origin(kind) in (Union, UnionType) and len(options) == 1 else kind
-
-
-def _struct(name: str, fields: list[tuple[str, Any, Any]]) -> type[msgspec.Struct]:
-    return msgspec.defstruct(name, fields, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 def _default(of: Parameter | msgspec.structs.FieldInfo) -> Any:

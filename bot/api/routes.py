@@ -22,7 +22,6 @@ from core.doorkeeper import Doorkeeper
 from core.errors import NotFound, Reason
 from core.events import Event
 from core.journal import Run, RunKind, RunState
-from core.notes import ReleaseNotes, decoded
 from core.permissions import Actor, Role
 from core.registry import Registry
 from core.releases import Release
@@ -145,11 +144,6 @@ def plan_shown(found: Proposal | Offer) -> PlanShown:
     )
 
 
-def notes_shown(release: Release) -> ReleaseNotes:
-    """The notes alone."""
-    return decoded(release.notes)
-
-
 async def me(board: Board, actor: Actor) -> Me:
     """Who this token speaks as, and with which roles."""
     return Me(actor.name, tuple(sorted(actor.roles)))
@@ -236,7 +230,7 @@ ROUTES: tuple[Route, ...] = (
     _started(path=f"{_RELEASE}/ship", use_case=Conductor.ship),
     _train(method="POST", path=f"{_RELEASE}/resume", use_case=Conductor.resume, shows=run_shown),
     _train(method="POST", path=f"{_RELEASE}/cancel", use_case=Conductor.cancel, shows=run_shown),
-    _train(method="GET", path=f"{_RELEASE}/notes", use_case=Conductor.notes, shows=notes_shown),
+    _train(method="GET", path=f"{_RELEASE}/notes", use_case=Conductor.notes),
     _train(method="GET", path=f"{_RELEASE}/events", use_case=release_events, streams=True),
     _train(method="GET", path="/v1/events", use_case=board_events, streams=True),
     _train(method="GET", path="/v1/deployments", use_case=Conductor.deployments),

@@ -11,6 +11,7 @@ from core.deployments import Deployment, deployments
 from core.errors import Refused
 from core.events import Event
 from core.journal import LeaseHolder, SealRecord
+from core.notes import ReleaseNotes, decoded
 from core.registry import App, Package
 from core.releases import Release, ReleaseState
 from core.tasks import Task
@@ -76,18 +77,18 @@ class Looking(Desk):
         """True as soon as something happened after the event `after`."""
         return await self._ports.records.wait_for_events(after, timeout_seconds)
 
-    async def notes(self, slug: str | None = None) -> Release:
-        """The newest shipped release, or `slug`, with its notes; Refused before it shipped."""
+    async def notes(self, slug: str | None = None) -> ReleaseNotes:
+        """The notes of the newest shipped release, or of `slug`; Refused before it shipped."""
         async with self._ports.records.reading() as tx:
             if slug is None:
                 shipped = [one for one in await tx.releases(limit=None) if one.state is ReleaseState.SHIPPED]
                 if not shipped:
                     raise Refused("there are no notes yet", "nothing was shipped", "release ship")
-                return shipped[0]
+                return decoded(shipped[0].notes)
             release = await self._release(tx, slug, any_state=True)
         if release.state is not ReleaseState.SHIPPED:
             raise Refused(f"{release.slug} has no notes", f"it is {release.state}", "notes are written when it ships")
-        return release
+        return decoded(release.notes)
 
     async def deployments(self) -> list[Deployment]:
         """What every app got last, from the journal and the seals."""

@@ -78,7 +78,7 @@ async def test_every_missing_permission_is_named(yard: Yard) -> None:
     async with yard.bot() as bot:
         assert (await bot.ready()).problems == ()
     missing = {"pin_messages", "attach_files"}
-    yard.loopback.set_bot_permissions(NEEDED.value & ~((1 << 51) | (1 << 15)))
+    yard.loopback.guild.set_bot_permissions(str(yard.loopback.channel_id), NEEDED.value & ~((1 << 51) | (1 << 15)))
     async with yard.bot() as bot:
         problems = (await bot.ready()).problems
     assert {problem.what for problem in problems} == {

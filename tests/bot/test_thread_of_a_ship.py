@@ -161,7 +161,7 @@ async def test_a_deleted_thread_comes_back_and_the_ship_is_told_to_its_end(yard:
         await yard.until(lambda: bool(yard.boards()))
 
         async def delete() -> None:
-            yard.loopback.delete_thread(int(yard.threads()[0]["id"]))
+            yard.loopback.guild.remove_thread(yard.threads()[0]["id"])
 
         yard.world.meanwhile["deploy hub"] = delete
         await yard.station.dispatcher.tick()
@@ -177,8 +177,8 @@ async def test_a_deleted_root_and_thread_are_replaced(yard: Yard) -> None:
         await yard.until(lambda: bool(yard.boards()))
 
         async def delete() -> None:
-            yard.loopback.delete_thread(int(plan["id"]))
-            yard.loopback.delete_message(int(plan["id"]))
+            yard.loopback.guild.remove_thread(plan["id"])
+            yard.loopback.guild.remove_message(plan["id"])
 
         yard.world.meanwhile["deploy hub"] = delete
         await yard.station.dispatcher.tick()
@@ -195,7 +195,7 @@ async def test_a_deleted_board_is_shown_again_while_the_ship_runs(yard: Yard) ->
         driving = asyncio.create_task(yard.station.dispatcher.tick())
         await yard.until(lambda: any("deploy hub — running" in text_of(each) for each in yard.boards()))
         first = yard.boards()[0]
-        yard.loopback.delete_message(int(first["id"]))
+        yard.loopback.guild.remove_message(first["id"])
         gate.set()
         await driving
         await assert_whole(yard)

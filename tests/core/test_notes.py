@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from core.errors import StepFailed
 from core.journal import RunState
-from core.notes import ReleaseNotes, decoded
+from core.notes import ReleaseNotes
 from tests.world.toy_train import RELEASE, Station
 
 
 async def notes(station: Station) -> ReleaseNotes:
     """The notes of the train."""
-    return decoded((await station.conductor.notes(RELEASE)).notes)
+    return await station.conductor.notes(RELEASE)
 
 
 async def test_the_notes_name_what_was_shipped_by_whom_and_how(assembled: Station) -> None:

@@ -53,11 +53,6 @@ class Gateway:
         self.is_down = False
         guild.listeners.append(self._hear)
 
-    def dispatch(self, event: str, payload: Payload) -> None:
-        """Send an event to every session, now or after it resumes."""
-        for session in self._sessions.values():
-            session.add(event, payload)
-
     async def close_all(self, code: int) -> None:
         """Close every socket; the sessions can be resumed."""
         sockets, self._sockets = self._sockets, set()
@@ -130,8 +125,10 @@ class Gateway:
         return session, wish["seq"]
 
     def _hear(self, event: str, payload: Payload, only_to: str | None) -> None:
+        """Send an event to every session, now or after it resumes."""
         if only_to is None and event.isupper() and not event.startswith("MESSAGE_"):
-            self.dispatch(event, payload | {"guild_id": self._guild.id})
+            for session in self._sessions.values():
+                session.add(event, payload | {"guild_id": self._guild.id})
 
     def _ready(self, session: Session) -> Payload:
         return {

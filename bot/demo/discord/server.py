@@ -131,19 +131,6 @@ class LoopbackDiscord:
         """Answer the next matching requests with this status; with after, they have taken effect all the same."""
         self._faults.append(Fault(method, path_regex, status, times, after))
 
-    def set_bot_permissions(self, bits: int, channel_id: int | None = None) -> None:
-        """Give the bot exactly these permission bits in a channel (default: the main one)."""
-        self.guild.set_bot_permissions(str(channel_id or self.channel_id), bits)
-
-    def delete_message(self, message_id: int) -> None:
-        self.guild.remove_message(str(message_id))
-
-    def archive_thread(self, thread_id: int) -> None:
-        self.guild.set_archived(str(thread_id), True)
-
-    def delete_thread(self, thread_id: int) -> None:
-        self.guild.remove_thread(str(thread_id))
-
     # --- serving the bot ---
 
     def _serving(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -37,7 +37,7 @@ class Publish(Step, frozen=True, tag="publish"):
         return True
 
     def needs(self, ports: Ports) -> Needs:
-        ecosystem = ports.ecosystems[self.package.ecosystem]
+        ecosystem = self._ecosystem(ports)
         return Needs(credentials=ecosystem.credentials, tools=ecosystem.tools, artefacts=self.artefacts)
 
     def commands(self, ports: Ports, results: Results) -> tuple[Argv, ...]:

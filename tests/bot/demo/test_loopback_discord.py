@@ -229,7 +229,7 @@ async def test_a_missing_permission_is_named_by_its_code(
     loopback: LoopbackDiscord, bot: Bot, missing: int, code: int
 ) -> None:
     assert bot.releases.permissions_for(bot.releases.guild.me).value & PERMISSIONS == PERMISSIONS
-    loopback.set_bot_permissions(PERMISSIONS & ~missing)
+    loopback.guild.set_bot_permissions(str(loopback.channel_id), PERMISSIONS & ~missing)
     with pytest.raises(discord.Forbidden) as refused:
         await bot.releases.send("hello?")
     assert refused.value.code == code
@@ -247,14 +247,14 @@ async def test_what_happened_while_the_socket_was_gone_is_replayed(loopback: Loo
 async def test_what_people_do_to_a_thread_reaches_the_bot(loopback: LoopbackDiscord, bot: Bot) -> None:
     thread = await (await bot.releases.send("root")).create_thread(name="ship")
     note, known = await thread.send("note"), bot.releases.guild.get_thread
-    loopback.archive_thread(thread.id)
+    loopback.guild.set_archived(str(thread.id), True)
     await until(lambda: known(thread.id) is None)
     with pytest.raises(discord.HTTPException) as archived:
         await note.edit(content="still here?")
     assert archived.value.code == 50083
     await thread.send("out again")
     await until(lambda: known(thread.id) is not None)
-    loopback.delete_thread(thread.id)
+    loopback.guild.remove_thread(str(thread.id))
     await until(lambda: known(thread.id) is None)
     with pytest.raises(discord.NotFound) as gone:
         await thread.send("anybody?")
@@ -300,8 +300,8 @@ async def test_a_killed_discord_remembers_everything_it_answered(
     thread = await root.create_thread(name="ship")
     note = await thread.send("in the thread")
     await note.pin()
-    loopback.archive_thread(thread.id)
-    loopback.delete_message((await bot.releases.send("gone")).id)
+    loopback.guild.set_archived(str(thread.id), True)
+    loopback.guild.remove_message(str((await bot.releases.send("gone")).id))
     with (tmp_path / "discord" / "discord.jsonl").open("a") as journal:
         journal.write('["messages", "17", {"torn')
     async with LoopbackDiscord(state_dir=tmp_path / "discord") as reborn, running_bot(reborn, sync=False) as again:
@@ -435,7 +435,7 @@ async def test_the_transcript_tells_who_said_what_where(tmp_path: Path) -> None:
         root = await bot.releases.send("root")
         thread = await root.create_thread(name="ship")
         await thread.send(view=layout("# Board"), file=discord.File(io.BytesIO(b"log"), "ship.log"))
-        loopback.delete_thread(thread.id)
+        loopback.guild.remove_thread(str(thread.id))
     kinds = [kind for kind, _ in told]
     assert kinds[:3] == ["discord.interaction", "discord.message", "discord.ack"]
     what = {"person": "Ada", "how": "command", "what": "/release status"}

@@ -9,7 +9,6 @@ import pytest
 
 from core.errors import Refused, Unreachable
 from core.journal import RunState, SealRecord, SealStatus
-from core.notes import decoded
 from core.ports import Waits
 from core.train.dispatcher import Dispatcher
 from core.train.progress import StepState
@@ -23,7 +22,7 @@ async def seals(station: Station) -> dict[str, SealRecord]:
 
 async def words_in_notes(station: Station) -> dict[str, str]:
     """What the notes say of the seals."""
-    return {app.name: app.seal for app in decoded((await station.conductor.notes(RELEASE)).notes).apps}
+    return {app.name: app.seal for app in (await station.conductor.notes(RELEASE)).apps}
 
 
 async def test_a_green_seal_stands_in_the_record_the_notes_and_the_deployments(assembled: Station) -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from core.errors import StepFailed, Unreachable
 from core.journal import RunState
-from core.notes import decoded
 from core.train.progress import StepState
 from tests.world.toy_train import RELEASE, Station
 
@@ -29,8 +28,7 @@ async def test_a_tag_that_fails_is_a_warning_in_the_report_and_the_notes(assembl
     world.meanwhile["tag money"] = refused
     assert (await assembled.dispatcher.drive(ship)).state is RunState.FINISHED
     assert await warned(assembled) == ["tag:money"]
-    release = await assembled.conductor.notes(RELEASE)
-    [warning] = decoded(release.notes).warnings
+    [warning] = (await assembled.conductor.notes(RELEASE)).warnings
     assert "money" in warning
 
 
