@@ -1,10 +1,14 @@
-"""How much one client may ask for: requests by token, streams by token and in all. Far above ordinary use."""
+"""How much may be asked for: requests by token, streams by token and in all, connections. Far above ordinary use."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import cast
+
+from aiohttp import web
 
 from bot.api.problems import Rejected
 from core.errors import Reason
@@ -15,6 +19,10 @@ KEY = "^[!-~]{1,200}$"
 _STREAMS_EACH, _STREAMS = 8, 200
 REQUEST_SECONDS = 30.0
 LONG_REQUEST_SECONDS = 900.0
+HEAD_SECONDS = 20.0
+"""By then a connection has said what it wants, or wants again; clients on aiohttp give idle ones up before (15 s)."""
+CONNECTIONS = 500
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 20\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Rate:
@@ -55,3 +63,14 @@ class Places:
             self._taken[name] -= 1
             if not self._taken[name]:
                 del self._taken[name]
+
+
+def connection(server: web.Server) -> asyncio.BaseProtocol:
+    """Who takes a new connection: `server`, or a 503 once it has enough of them."""
+    return server() if len(server.connections) < CONNECTIONS else _Full()
+
+
+class _Full(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).write(_FULL)
+        transport.close()

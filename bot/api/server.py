@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -15,7 +15,16 @@ import msgspec
 from aiohttp import web
 
 from bot.api import once, page
-from bot.api.limits import BODY_BYTES, KEY, LONG_REQUEST_SECONDS, REQUEST_SECONDS, Places, Rate
+from bot.api.limits import (
+    BODY_BYTES,
+    HEAD_SECONDS,
+    KEY,
+    LONG_REQUEST_SECONDS,
+    REQUEST_SECONDS,
+    Places,
+    Rate,
+    connection,
+)
 from bot.api.openapi import document
 from bot.api.problems import CONTENT_TYPE, Rejected, problem
 from bot.api.routes import ROUTES, Route
@@ -56,24 +65,20 @@ class Api:
 
         Refused when the port is taken.
         """
-        runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=2)
+        runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=2, keepalive_timeout=HEAD_SECONDS)
         await runner.setup()
+        assert runner.server
         try:
-            site = web.TCPSite(runner, host, port)
-            try:
-                await site.start()
-            except OSError as error:
-                what = f"the API cannot listen on {host}:{port}"
-                raise Refused(what, str(error), "set api.port in config/bot.yml to a free one") from error
-            address, chosen, *_ = runner.addresses[0]
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._streams.follow(), name="api streams"),
-                    group.create_task(self._forget(), name="api answers"),
-                ]
-                yield f"http://[{address}]:{chosen}" if ":" in address else f"http://{address}:{chosen}"
-                for task in tasks:
-                    task.cancel()
+            with closing(await _listener(runner.server, host, port)) as listener:
+                address, chosen, *_ = listener.sockets[0].getsockname()
+                async with asyncio.TaskGroup() as group:
+                    tasks = [
+                        group.create_task(self._streams.follow(), name="api streams"),
+                        group.create_task(self._forget(), name="api answers"),
+                    ]
+                    yield f"http://[{address}]:{chosen}" if ":" in address else f"http://{address}:{chosen}"
+                    for task in tasks:
+                        task.cancel()
         except ExceptionGroup as broken:
             raise broken.exceptions[0] from broken
         finally:
@@ -187,6 +192,14 @@ class Api:
             except Trouble as trouble:
                 _log.warning("old answers stay: %s", trouble, extra={"action": "api.forget"})
             await asyncio.sleep(_FORGET_SECONDS)
+
+
+async def _listener(server: web.Server, host: str, port: int) -> asyncio.Server:
+    try:
+        return await asyncio.get_running_loop().create_server(partial(connection, server), host, port)
+    except OSError as error:
+        what = f"the API cannot listen on {host}:{port}"
+        raise Refused(what, str(error), "set api.port in config/bot.yml to a free one") from error
 
 
 @web.middleware

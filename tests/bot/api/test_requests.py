@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
 
@@ -165,6 +167,62 @@ async def test_a_client_that_leaves_in_the_middle_of_its_words_changes_nothing(s
     writer.close()
     await writer.wait_closed()
     assert (await ada.get("/v1/tasks"))["total"] == 0
+
+
+async def test_a_connection_that_says_nothing_or_half_a_head_is_dropped_and_slow_work_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.api.server.HEAD_SECONDS", 0.5)
+    async with serving(tmp_path) as service:
+        ada, place, body = await service.agent("ada", Role.AGENT), urlsplit(service.url), json.dumps(DRAFT).encode()
+        head = f"Host: x\r\nAuthorization: Bearer {ada.secret}\r\n".encode()
+        said = (
+            b"GET /v1/events HTTP/1.1\r\n" + head + b"\r\n",
+            b"POST /v1/tasks HTTP/1.1\r\nIdempotency-Key: k\r\nContent-Type: application/json\r\n"
+            + b"Content-Length: %d\r\n%s\r\n%s" % (len(body), head, body[:9]),
+            b"",
+            b"GET /v1/me HTTP/1.1\r\n" + head,
+        )
+        async with AsyncExitStack() as open_ones, asyncio.timeout(20):
+            opened = [await open_ones.enter_async_context(_connected(place, words)) for words in said]
+            (events, _), (made, slow), (silent, _), (half, _) = opened
+            assert (await silent.read(), await half.read()) == (b"", b"")
+            slow.write(body[9:])
+            assert b" 201 " in await made.readline()
+            await events.readuntil(b"event: task created")
+
+
+async def test_more_connections_than_the_server_takes_are_told_so_and_closed(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = urlsplit(service.url)
+    monkeypatch.setattr("bot.api.limits.CONNECTIONS", 1)
+
+    async def is_served() -> bool:
+        with suppress(ConnectionError):
+            async with _connected(place, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as (reader, _):
+                return b" 200 " in await reader.readline()
+        return False
+
+    async with asyncio.timeout(20), _connected(place, b""), _connected(place, b"") as (reader, _):
+        assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
+    await until(is_served)
+
+
+@asynccontextmanager
+async def _connected(
+    place: SplitResult, words: bytes
+) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection on which `words` were sent."""
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    try:
+        writer.write(words)
+        await writer.drain()
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def test_a_client_that_leaves_before_the_answer_has_its_write_done_and_learns_it_with_the_same_key(
