@@ -8,7 +8,7 @@ from itertools import groupby
 from bot.message import Colour, Message, card
 from bot.release_console import SEAL_WORDS
 from bot.run_screens import MARKS
-from bot.words_for_discord import ago, code, listed, plain, warnings
+from bot.words_for_discord import ago, code, listed, next_step, plain, warnings
 from core.conductor import Status
 from core.deployments import Deployment
 from core.errors import Reason
@@ -28,7 +28,7 @@ def refusal(reasons: Sequence[Reason]) -> Message:
     rows = [
         f"⛔ **{plain(reason.what, 400)}**"
         + (f"\n{plain(reason.why, 600)}" if reason.why else "")
-        + (f"\n→ {plain(reason.next, 300)}" if reason.next else "")
+        + (f"\n→ {next_step(reason.next, 300)}" if reason.next else "")
         for reason in reasons
     ]
     return card(listed(rows, 3500), colour=Colour.BAD)

@@ -9,7 +9,7 @@ from datetime import datetime
 from bot.message import Act, Button, Colour, Message, card
 from bot.release_console import assembly as assembly_lines
 from bot.release_console import proposal as proposal_lines
-from bot.words_for_discord import ago, code, joined, listed, plain, warnings
+from bot.words_for_discord import ago, code, joined, listed, next_step, plain, warnings
 from core.conductor import Assembly
 from core.errors import Reason
 from core.train.plan import Phase, Plan
@@ -149,5 +149,5 @@ def _reasons(reasons: Sequence[Reason]) -> Iterator[str]:
     for number, reason in enumerate(reasons, 1):
         why = f" — {plain(reason.why, 200)}" if reason.why else ""
         yield f"{number}. **{plain(reason.what, 200)}**{why}" + (
-            f"\n   → {plain(reason.next, 150)}" if reason.next else ""
+            f"\n   → {next_step(reason.next, 150)}" if reason.next else ""
         )

@@ -20,7 +20,7 @@ from core.tokens import Issued, Token
 from core.train.progress import Progress, StepState
 from core.train.proposal import Outlook, Proposal
 from core.train.standing import Standing
-from core.words import counted, lasting, short
+from core.words import COMMAND, counted, lasting, short
 
 _MARKS = {
     StepState.WAITING: "·",
@@ -41,7 +41,7 @@ def refusal(reasons: Sequence[Reason]) -> Iterator[str]:
         if reason.why:
             yield f"    {one_line(reason.why)}"
         if reason.next:
-            yield f"    → {one_line(reason.next)}"
+            yield f"    → {_typed(reason.next)}"
 
 
 def assembly(found: Assembly) -> Iterator[str]:
@@ -172,7 +172,7 @@ def odd(reasons: Iterable[Reason]) -> Iterator[str]:
     for reason in reasons:
         yield f"! {one_line(reason.what)}"
         yield f"    {one_line(reason.why)}"
-        yield f"    → {one_line(reason.next)}"
+        yield f"    → {_typed(reason.next)}"
 
 
 def seal_lines(seal: SealRecord) -> Iterator[str]:
@@ -239,6 +239,11 @@ def when(at: datetime) -> str:
 def one_line(text: str) -> str:
     """Foreign text without line breaks and control characters, which could repaint a terminal."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def _typed(next_: str) -> str:
+    """The *next* of a reason, a command in it as a shell takes it."""
+    return ("stationmaster " if COMMAND.match(next_) else "") + one_line(next_)
 
 
 def _told(event: Event) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from core.errors import Reason
-from core.words import counted
+from core.words import COMMAND, counted
 
 _SPECIAL = frozenset("\\*_~|`[]()<>#")
 _UNSEEN = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})  # control, surrogate, private, unassigned, line separators
@@ -71,9 +71,21 @@ def listed(lines: Iterable[str], limit: int) -> str:
     return "\n".join(kept)
 
 
+def next_step(text: str, limit: int) -> str:
+    """The *next* of a reason, a command in it as it is typed here."""
+    if not (found := COMMAND.match(text)):
+        return plain(text, limit)
+    rest = text[found.end() :]
+    return code(f"/{found[0]}") + (" " * rest.startswith(" ") + plain(rest, limit) if rest else "")
+
+
 def warnings(reasons: Iterable[Reason]) -> list[str]:
     """What hinders nothing, and somebody should know."""
-    return [f"⚠️ **{plain(one.what, 200)}**\n{plain(one.why, 200)}\n→ {code(one.next, 400)}" for one in reasons]
+    return [f"⚠️ **{plain(one.what, 200)}**\n{plain(one.why, 200)}\n→ {_repair(one.next)}" for one in reasons]
+
+
+def _repair(text: str) -> str:
+    return next_step(text, 400) if COMMAND.match(text) else code(text, 400)
 
 
 def joined(words: Iterable[str], limit: int) -> str:

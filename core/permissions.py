@@ -42,7 +42,7 @@ def require(actor: Actor, role: Role | frozenset[Role], to_do: str) -> None:
     """Forbidden unless `actor` has `role`, or one of several; `to_do` completes "may …"."""
     wanted = role if isinstance(role, frozenset) else frozenset({role})
     if not wanted & actor.roles:
-        held, named = ", ".join(sorted(actor.roles)) or "none", " or ".join(sorted(wanted))
+        held, named = ", ".join(sorted(actor.roles)) or "no role", " or ".join(sorted(wanted))
         raise Forbidden(
-            f"only the {named} role may {to_do}", f"{actor.name} has: {held}", f"ask somebody with the {named} role"
+            f"only the {named} role may {to_do}", f"{actor.name} has {held}", f"ask somebody with the {named} role"
         )

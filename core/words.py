@@ -11,6 +11,8 @@ from collections.abc import Iterable
 
 from core.errors import Refused
 
+COMMAND = re.compile("(release|task|token) [a-z]+")
+"""What the *next* of a reason begins with where it is a command; each face shows it as it is typed there."""
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 _BRANCH = re.compile(
     r"(?![-/.]|HEAD$|@$)(?!.*(\.\.|@\{|//|/\.|\.lock(/|$)))[^\s\x00-\x1f\x7f~^:?*\[\\]{1,200}(?<![/.])"

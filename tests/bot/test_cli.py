@@ -343,3 +343,7 @@ def test_help_tells_commands_in_the_order_of_their_use_and_to_the_end_of_the_sen
     named = re.findall(r"^  (\w+)  ", commands, re.MULTILINE)
     assert named[:7] == ["open", "add", "eject", "assemble", "prepare", "freeze", "plan"]
     assert "..." not in commands
+
+
+def test_the_way_out_of_a_refusal_can_be_typed_as_it_stands_there(desk: Desk) -> None:
+    assert "→ stationmaster release open NAME" in desk.refused("release", "plan")

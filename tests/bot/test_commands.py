@@ -29,7 +29,8 @@ async def test_a_train_is_frozen_planned_looked_at_and_abandoned_by_commands(yar
         assert "hub** — hub, toy" in said(await yard.sam.command(["repos"]))
         nothing = await yard.sam.command(["release", "notes"])
         assert "there are no notes yet" in said(nothing) and is_private(nothing)
-        assert "has nothing to cancel" in await refused(yard, "operator", ["release", "cancel"])
+        nothing = await refused(yard, "operator", ["release", "cancel"])
+        assert "has nothing to cancel" in nothing and "→ `/release status`" in nothing
         assert "nothing to resume" in await refused(yard, "operator", ["release", "resume"], {"answer": "again"})
         assert "is abandoned; back at reviewed: 3 tasks" in await olive("abandon")
         assert "next-one is open with 2 tasks" in await olive("open", name="next-one", tasks="pay seats")

@@ -358,7 +358,7 @@ def test_what_changed_after_its_review_stands_beside_the_plan_on_every_face() ->
     unseen = (Reason("pay changed after its review", "handoff by ada", "task review pay heavy VERDICT"),)
     found = msgspec.structs.replace(proposal(2, "", Outlook.RUN, 0), unseen=unseen)
     for shown in (words(plan_screens.plan(found, AT)), words(plan_screens.assembly(Assembly(None, found)))):
-        assert "⚠️ **pay changed after its review**\nhandoff by ada\n→ `task review pay heavy VERDICT`" in shown
+        assert "⚠️ **pay changed after its review**\nhandoff by ada\n→ `/task review` pay heavy VERDICT" in shown
     assert "! pay changed after its review" in list(release_console.proposal(found))
 
 
