@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import PurePosixPath
 
 import msgspec
 
@@ -16,7 +15,7 @@ from adapters.config import Settings
 from adapters.web import Web
 from core.errors import Trouble, Unreachable
 from core.ports import Ecosystem, Needs, Processes, Repositories, Strategy
-from core.registry import App, Argv, Package
+from core.registry import App, Argv, Package, own_file
 from core.words import short
 
 PROBE_SECONDS = 60.0
@@ -146,7 +145,7 @@ async def _program(processes: Processes, one: Package | App) -> list[Finding]:
     return [
         Finding(False, f"{command[0]} cannot be run", f"{key} of {one.name} names it", f"install it, or correct {key}")
         for key, command in _commands(one)
-        if not _is_inside(command) and not processes.finds(command[0])
+        if not own_file(command) and not processes.finds(command[0])
     ]
 
 
@@ -157,7 +156,7 @@ async def _repository(
     paths = {f"the deploy ({path})": path for path in files}
     if isinstance(one, Package):
         paths["version_file"] = one.version_file
-    paths |= {key: str(PurePosixPath(command[0])) for key, command in _commands(one) if _is_inside(command)}
+    paths |= {key: file for key, command in _commands(one) if (file := own_file(command))}
     head = await repositories.branch_head(one, one.main_branch)
     if head is None:
         next_ = "push it, or correct main_branch in release_repos.yml"
@@ -179,11 +178,6 @@ async def _repository(
 def _commands(one: Package | App) -> list[tuple[str, Argv]]:
     own = ("release_check", one.release_check) if isinstance(one, Package) else ("test_cmd", one.test_cmd)
     return [(key, argv) for key, argv in (own, ("qa_test_cmd", one.qa_test_cmd)) if argv]
-
-
-def _is_inside(command: Argv) -> bool:
-    """True when it runs a file of the repository, not a program of the machine."""
-    return "/" in command[0] and not command[0].startswith("/")
 
 
 def _sites(app: App) -> list[str]:

@@ -37,14 +37,9 @@ class Secrets:
 
     def boundary(self, text: str) -> int:
         """How much of `text`, a piece of a stream without line ends, can be masked before the next piece is known."""
-        end = max(len(text) - self.longest, 0)
+        end = max(len(text) - max(map(len, self._texts), default=0), 0)  # none of them contains a line end
         for secret in self._texts:
             start = text.find(secret, max(end - len(secret) + 1, 0))
             if 0 <= start < end:
                 end = start + len(secret)
         return end
-
-    @property
-    def longest(self) -> int:
-        """Length of the longest text that `mask` looks for; none of them contains a line end."""
-        return len(self._texts[0]) if self._texts else 0

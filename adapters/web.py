@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 
@@ -20,13 +19,6 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-    def json(self) -> object:
-        """The body as JSON; Unreachable when it is none (a proxy's page is not an answer)."""
-        try:
-            return json.loads(self.body)
-        except ValueError as error:
-            raise Unreachable("the answer is no JSON", repr(self.body[:80]), "try again in a minute") from error
 
 
 class Web:

@@ -256,8 +256,6 @@ class Needs(msgspec.Struct, frozen=True):
 class Strategy(Protocol):
     """A way to deploy (spec 6.7). `options` were validated by the strategy's own model when the config loaded."""
 
-    name: str
-
     def needs(self, app: App, target: Target) -> Needs: ...
 
     def commands(self, app: App, target: Target, commit: str) -> tuple[Argv, ...]:

@@ -18,6 +18,12 @@ Sha = NewType("Sha", str)
 Argv = tuple[str, ...]
 
 
+def own_file(argv: Argv) -> str | None:
+    """The file of the repository that `argv` runs; None where it is a program of the machine."""
+    program = argv[0]
+    return program.removeprefix("./") if "/" in program and not program.startswith("/") else None
+
+
 class Repository(msgspec.Struct, frozen=True, kw_only=True):
     """What packages and apps have in common; `url` is anything git can fetch and push."""
 

@@ -10,7 +10,7 @@ from core.observations import Already, Facts, NotYet, Observation
 from core.permissions import ENGINE
 from core.ports import Needs, Ports
 from core.records import Transaction
-from core.registry import App, Argv, Package, Sha
+from core.registry import App, Argv, Package, Sha, own_file
 from core.tasks import TaskQuery
 from core.train.step import Commit, Results, Step
 from core.words import short
@@ -40,10 +40,8 @@ class Gate(Step, frozen=True, tag="gate"):
         return self.repository, self.commit.frozen
 
     def needs(self, ports: Ports) -> Needs:
-        program = self.argv[0]
-        # A file of the repository must be there at the commit that ships (L40).
-        inside = "/" in program and not program.startswith("/")
-        return Needs(files=(program.removeprefix("./"),)) if inside else Needs()
+        file = own_file(self.argv)
+        return Needs(files=(file,)) if file else Needs()  # it must be there at the commit that ships (L40)
 
     def commands(self, ports: Ports, results: Results) -> tuple[Argv, ...]:
         return (self.argv,)
