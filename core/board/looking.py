@@ -11,7 +11,7 @@ from core.conversation import Remark
 from core.errors import Reason
 from core.handoffs import Check, missing_for_review
 from core.permissions import Actor
-from core.reviews import Review
+from core.reviews import Review, unseen
 from core.sizing import Calibration, Sizing, calibration
 from core.tasks import Move, Stage, Suggestion, Task, TaskQuery, legal_moves
 
@@ -19,7 +19,8 @@ from core.tasks import Move, Stage, Suggestion, Task, TaskQuery, legal_moves
 class TaskPage(msgspec.Struct, frozen=True, kw_only=True):
     """What `/task show` shows (spec 2.1–2.7), as far as who asks may see it.
 
-    `missing`: what the definition of ready still asks for, while the task is not submitted; `legal`: the next stages.
+    `missing`: what the definition of ready still asks for, while the task is not submitted, and once it is reviewed,
+    what nobody has looked at since; `legal`: the next stages.
     """
 
     task: Task
@@ -52,15 +53,15 @@ class Looking(Desk):
         """One task with everything that is known of it, and that `actor` may see (spec 2.8)."""
         async with self._ports.records.reading() as tx:
             task, moves = await existing_task(tx, slug), await tx.moves(slug)
-            checks = await tx.checks(slug)
+            checks, remarks, reviews = await tx.checks(slug), await tx.remarks(slug), await tx.reviews(slug)
             return TaskPage(
                 task=task,
                 moves=tuple(moves),
                 checks=tuple(checks),
-                remarks=tuple(await tx.remarks(slug)),
-                reviews=tuple(await tx.reviews(slug)),
+                remarks=tuple(remarks),
+                reviews=tuple(reviews),
                 sizing=await tx.sizing(slug, actor.name),
-                missing=self._missing(task, moves, checks),
+                missing=(*self._missing(task, moves, checks), *unseen(task, moves, remarks, reviews, self._quorum)),
                 legal=tuple(legal_moves(task.stage)),
             )
 

@@ -227,7 +227,9 @@ async def test_what_changed_after_its_review_is_looked_at_again_by_entries_that_
         await submitted.review(reviewer, "pay", seat, Verdict.APPROVE)
     with pytest.raises(Refused, match="pay is not up for review"):
         await submitted.review(REX, "pay", Seat.HEAVY, Verdict.APPROVE)
+    assert (await submitted.show(ADA, "pay")).missing == ()
     await submitted.handoff(ADA, "pay", HANDOFF)
+    assert [one.what for one in (await submitted.show(ADA, "pay")).missing] == ["pay changed after its review"]
     assert (await submitted.review(TESS, "pay", Seat.LIGHT, Verdict.REQUEST_CHANGES, [BLOCKER])).stage is Stage.REVIEWED
     found = (await submitted.show(ADA, "pay")).remarks[-1]
     assert (found.kind, found.is_open) == (RemarkKind.QA_FEEDBACK, True)
