@@ -108,15 +108,8 @@ class Registry(msgspec.Struct, frozen=True):
         """Packages, then apps."""
         return {**self.packages, **self.apps}
 
-    def repository(self, name: str) -> Package | App:
-        """The registered repository `name`; Refused names the nearest one."""
-        found = self.repositories.get(name)
-        if found is None:
-            raise Refused(*unknown("repository", name, self.repositories))
-        return found
-
     def app(self, name: str) -> App:
-        """The registered app `name`; a package or an unknown name is refused."""
+        """The registered app `name`; Refused, for a package too, names the nearest one."""
         if name not in self.apps:
             raise Refused(*unknown("app", name, self.apps))
         return self.apps[name]

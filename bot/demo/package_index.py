@@ -1,4 +1,4 @@
-"""A package index like PyPI on loopback: legacy upload, Simple API (HTML and JSON), `/pypi/NAME/json`, downloads.
+"""A package index like PyPI on loopback: legacy upload, Simple API (JSON), `/pypi/NAME/json`, downloads.
 
 It speaks Warehouse's words, refuses what cannot be true (a package before its dependencies), and forgets nothing that
 it answered: its state lies in a folder and is read again at start.
@@ -7,7 +7,6 @@ it answered: its state lies in a folder and is read again at start.
 from __future__ import annotations
 
 import hashlib
-import html
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -22,7 +21,6 @@ from packaging.version import Version
 from bot.demo.faults import Fault, faulty
 from bot.demo.listening import listen
 
-_JSON = "application/vnd.pypi.simple.v1+json"
 _LARGEST_BYTES = 64 * 1024 * 1024
 
 
@@ -181,15 +179,11 @@ class PackageIndex:
         name = canonicalize_name(request.match_info["name"])
         if not (uploads := [one for one in self._visible() if one.name == name]):
             raise web.HTTPNotFound
-        as_json = _JSON in request.headers.get("Accept", "")
         page = {"meta": {"api-version": "1.0"}, "name": name, "files": [_listed(one) for one in uploads]}
         return web.Response(
-            body=msgspec.json.encode(page) if as_json else "".join(map(_link, uploads)).encode(),
-            content_type=_JSON if as_json else "text/html",
-            headers={
-                "Cache-Control": "max-age=600, public",
-                "Vary": "Accept",
-            },  # as PyPI: clients may hold it that long
+            body=msgspec.json.encode(page),
+            content_type="application/vnd.pypi.simple.v1+json",
+            headers={"Cache-Control": "max-age=600, public"},  # as PyPI: clients may hold it that long
         )
 
     async def _project(self, request: web.Request) -> web.Response:
@@ -227,12 +221,6 @@ class PackageIndex:
 def _listed(one: Upload) -> dict[str, object]:
     file = {"filename": one.filename, "url": f"/files/{one.filename}", "hashes": {"sha256": one.sha256}}
     return {**file, "requires-python": one.requires_python, "yanked": one.yanked}
-
-
-def _link(one: Upload) -> str:
-    marks = {"requires-python": one.requires_python, "yanked": one.yanked}
-    shown = "".join(f' data-{key}="{html.escape(str(mark))}"' for key, mark in marks.items() if mark)
-    return f'<a href="/files/{one.filename}#sha256={one.sha256}"{shown}>{one.filename}</a><br>\n'
 
 
 def _refusal(status: int, text: str) -> web.Response:

@@ -45,11 +45,11 @@ def test_an_address_may_be_said_by_either() -> None:
 
 def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(Refused) as refusal:
-        registry().repository("mony")
-    assert refusal.value.reasons[0].next == "did you mean money?"
+        registry().app("trf")
+    assert refusal.value.reasons[0].next == "did you mean turf?"
     with pytest.raises(Refused, match="unknown app 'money'"):
         registry().app("money")
-    assert registry().repository("hub") == registry().app("hub")
+    assert registry().app("hub").hub
 
 
 def test_a_package_may_be_published_under_another_name_and_tag() -> None:
