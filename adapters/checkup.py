@@ -6,7 +6,7 @@ Whether the files themselves are right, `config.load` has said before.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -68,7 +68,7 @@ async def check_environment(
         *((one.name, partial(_program, processes, one)) for one in registry.repositories.values()),
         *((one.name, partial(look, one, (), used[one.ecosystem])) for one in registry.packages.values()),
         *((one.name, partial(look, one, _needs(one, strategies).files)) for one in registry.apps.values()),
-        *((url, partial(_site, web, url)) for app in registry.apps.values() for url in _sites(app)),
+        *((url, partial(_site, web, url, next_)) for app in registry.apps.values() for url, next_ in _sites(app)),
         *extra.items(),
     ]
     slots = asyncio.Semaphore(AT_ONCE)
@@ -180,12 +180,15 @@ def _commands(one: Package | App) -> list[tuple[str, Argv]]:
     return [(key, argv) for key, argv in (own, ("qa_test_cmd", one.qa_test_cmd)) if argv]
 
 
-def _sites(app: App) -> list[str]:
-    return [url for url in (app.qa_deploy and app.qa_deploy.smoke_url, app.base_url) if url]
+def _sites(app: App) -> Iterator[tuple[str, str]]:
+    """What must answer, and what to do where it does not."""
+    if app.qa_deploy and app.qa_deploy.smoke_url:
+        yield app.qa_deploy.smoke_url, "the first prepare brings it there; later, mend the app, or correct its address"
+    if app.base_url:
+        yield app.base_url, "a ship demands 200: mend the app, or correct its address"
 
 
-async def _site(web: Web, url: str) -> list[Finding]:
-    next_ = "a ship demands 200: mend the app, or correct its address"
+async def _site(web: Web, url: str, next_: str) -> list[Finding]:
     try:
         status = (await web.get(f"{url}/up")).status
     except Unreachable as silence:

@@ -146,11 +146,12 @@ def status(found: Status) -> Iterator[str]:
     release = found.release
     yield f"{release.slug}: {release.state}, opened by {release.opened_by} {when(release.opened_at)}"
     yield from (f"  {task.slug:24} {task.stage:10} {one_line(task.title)}" for task in found.tasks)
-    yield from (f"  frozen {one.repository:16} {short(one.sha)} {one.version or ''}" for one in release.frozen)
+    yield from (f"  frozen {one.repository:16} {short(one.sha)} {one.version or ''}".rstrip() for one in release.frozen)
     if found.holder:
         yield f"the train is held by {found.holder.holder} since {when(found.holder.since)}"
     if found.progress:
-        yield from (f"  {_MARKS[step.state]} {step.title}" for step in found.progress.steps)
+        if found.progress.state is not RunState.FINISHED:
+            yield from (f"  {_MARKS[step.state]} {step.title}" for step in found.progress.steps)
         yield from report(found.progress)
         if found.progress.state is RunState.RUNNING and not found.holder:
             yield f"nobody drives it; take it over: stationmaster release resume {release.slug}"

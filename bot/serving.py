@@ -54,20 +54,22 @@ async def discord_problems(station: Station) -> tuple[Reason, ...]:
     """Connect once, and say what is wrong with token, server, channel and permissions."""
     try:
         bot = discord_bot(station)
+    except Refused as refusal:
+        return refusal.reasons
+    try:
         async with asyncio.timeout(_CHECK_SECONDS), asyncio.TaskGroup() as group:
             connecting = group.create_task(bot.connection.run(), name="discord check")
             problems = (await bot.ready()).problems
             connecting.cancel()
-        await bot.connection.close()
         return problems
     except TimeoutError:
         return (Reason("Discord does not answer", f"not ready within {_CHECK_SECONDS} s", "try again in a minute"),)
-    except Refused as refusal:
-        return refusal.reasons
     except ExceptionGroup as broken:
         if refusals := broken.subgroup(Refused):
             return tuple(reason for one in refusals.exceptions if isinstance(one, Refused) for reason in one.reasons)
         raise
+    finally:
+        await bot.connection.close()
 
 
 def discord_bot(station: Station) -> StationBot:

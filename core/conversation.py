@@ -51,7 +51,7 @@ def blocking(remarks: Iterable[Remark]) -> list[Reason]:
         Reason(
             f"feedback #{remark.id} is open",
             f"{remark.author}: {' '.join(remark.body.split())[:120]}",
-            f"task handoff {remark.task} answers it",
+            f"task handoff {remark.task}, which answers it",
         )
         for remark in open_feedback(remarks)
     ]

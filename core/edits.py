@@ -80,7 +80,7 @@ def with_dependency(task: Task, on: str, way: Sequence[str], *, remove: bool) ->
         circle = " → ".join((task.slug, *way))
         reasons.append(Reason(f"{task.slug} cannot depend on {on}", f"in a circle: {circle}", "leave one of them out"))
     if task.stage in (Stage.ASSEMBLED, Stage.SHIPPED, Stage.ARCHIVED):
-        next_ = f"release eject {task.slug} first" if task.stage is Stage.ASSEMBLED else "make another task"
+        next_ = f"release eject {task.slug}, then again" if task.stage is Stage.ASSEMBLED else "make another task"
         reasons.append(Reason(f"what {task.slug} depends on is fixed", f"it is {task.stage}", next_))
     if remove and on not in task.depends_on:
         needs = ", ".join(task.depends_on) or "nothing"

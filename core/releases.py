@@ -86,7 +86,7 @@ def eject(release: Release, task: str) -> Release:
     _require_active(release, f"eject {task}")
     if task not in release.members:
         members = ", ".join(release.members) or "none"
-        raise Refused(f"{task} does not ride {release.slug}", f"members: {members}", "release status shows them")
+        raise Refused(f"{task} does not ride {release.slug}", f"members: {members}", "release status, which shows them")
     return _reopened(release, tuple(member for member in release.members if member != task))
 
 

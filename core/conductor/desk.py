@@ -51,7 +51,7 @@ class Desk:
             holder = await tx.lease_holder()
             by = f"{holder.holder} holds the train since {holder.since:%H:%M:%S} UTC" if holder else "nobody drives it"
             why = f"confirmed by {run.confirmed_by} at {run.confirmed_at:%H:%M:%S} UTC; {by}"
-            next_ = "release status" if holder else "release resume takes it over"
+            next_ = "release status" if holder else "release resume, which takes it over"
             doing = "shipping" if run.kind is RunKind.SHIP else "being prepared"
             raise Refused(f"{release.slug} is {doing} already", why, next_)
         return release

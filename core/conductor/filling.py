@@ -46,7 +46,9 @@ class Filling(Desk):
             release = await self._resting(tx, slug)
             if needing := [one.slug for one in await members(tx, release) if task in one.depends_on]:
                 why = f"{', '.join(needing)} ships with it or after it"
-                raise Refused(f"{release.slug} cannot go without {task}", why, f"release eject {needing[0]} first")
+                raise Refused(
+                    f"{release.slug} cannot go without {task}", why, f"release eject {needing[0]}, then again"
+                )
             return await take_off(tx, release, task, actor, self._ports.clock.now())
 
     async def abandon(self, actor: Actor, slug: str | None = None) -> Release:
@@ -74,7 +76,7 @@ class Filling(Desk):
             stage = (await existing_task(tx, needed)).stage
             if needed not in release.members and stage not in (Stage.SHIPPED, Stage.ARCHIVED):
                 reasons.append(
-                    Reason(f"{slug} depends on {needed}", f"{needed} is {stage}", f"release add {needed} first")
+                    Reason(f"{slug} depends on {needed}", f"{needed} is {stage}", f"release add {needed}, then again")
                 )
         # Also what ejected it: nobody boards again before it was mended and handed off.
         if reasons := [*reasons, *blocking(await tx.remarks(slug))]:

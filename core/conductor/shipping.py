@@ -74,7 +74,7 @@ class Shipping(Desk):
             raise _spent(slug)
         if self._ports.clock.now() > datetime.fromisoformat(expires):
             raise Refused(
-                "the confirmation has expired", f"it was good until {expires}", "release ship shows a new plan"
+                "the confirmation has expired", f"it was good until {expires}", "release ship, for a new plan"
             )
         proposal = await self.plan(slug)
         if proposal.digest != digest:
@@ -98,7 +98,7 @@ def _spent(release: str) -> Refused:
     return Refused(
         "this plan was confirmed already",
         f"see what became of it: release status {release}",
-        "release ship offers it anew",
+        "release ship, for a new plan",
     )
 
 

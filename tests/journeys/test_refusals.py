@@ -194,9 +194,19 @@ async def test_a_version_that_is_none_is_refused_at_the_freeze_with_its_place(pa
 
 
 async def test_what_another_member_depends_on_is_not_ejected(hub: DemoJourney):
-    with pytest.raises(Refused, match="release eject gold-seats first"):
+    with pytest.raises(Refused, match="release eject gold-seats, then again"):
         await hub.station.conductor.eject(OLIVE, "coin-fees")
     await require_nothing_moved(hub)
+
+
+async def test_check_knows_what_only_a_first_prepare_brings_and_tells_of_a_wrong_token_in_words(satellite: DemoJourney):
+    ready = await satellite.type("check")
+    assert (ready.exit_code, ready.err) == (2, "")
+    assert ready.out.count("✗") == ready.out.count("    → the first prepare brings it there") == 2, ready.out
+    satellite.environ = {**satellite.environ, "DISCORD_TOKEN": "somebody-elses"}
+    refused = await satellite.type("check")
+    assert (refused.exit_code, refused.err) == (2, "")
+    assert "✗ Discord does not know this bot token" in refused.out
 
 
 async def test_a_consumer_on_a_branch_of_a_package_that_does_not_ride_is_refused(depot: Depot[DemoJourney]):
