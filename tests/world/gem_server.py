@@ -95,9 +95,7 @@ class GemServer:
         app.router.add_post("/api/v1/gems", self._push)
         app.router.add_delete("/api/v1/gems/yank", self._delete)
         app.router.add_get("/api/v1/versions/{name}.json", self._listing)
-        app.router.add_get("/api/v2/rubygems/{name}/versions/{number}.json", self._listing)
         app.router.add_get("/versions", self._versions)
-        app.router.add_get("/names", self._names)
         app.router.add_get("/info/{name}", self._info)
         app.router.add_get("/gems/{file}.gem", self._download)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
@@ -176,16 +174,15 @@ class GemServer:
         return _alive(self._gems, time.monotonic() - delay_seconds)
 
     async def _listing(self, request: web.Request) -> web.Response:
-        """Every version of a name (v1), or the one that is asked for (v2)."""
-        name, number = request.match_info["name"], request.match_info.get("number")
+        name = request.match_info["name"]
         found = [
             {"number": gem.number, "platform": gem.platform, "authors": gem.authors, "sha": gem.sha256}
             for gem in reversed(self._seen(self.api_delay_seconds))
-            if gem.name == name and number in (None, gem.number)
+            if gem.name == name
         ]
         if not found:
-            return _plain(404, f"This {'version' if number else 'rubygem'} could not be found.")
-        return web.json_response(found[0] if number else found)
+            return _plain(404, "This rubygem could not be found.")
+        return web.json_response(found)
 
     async def _versions(self, request: web.Request) -> web.Response:
         """One line per push and yank, each with the md5 of the info file as it was then; only ever appended to."""
@@ -197,10 +194,6 @@ class GemServer:
             if at <= time.monotonic() - self.index_delay_seconds
         ]
         return _ranged(request, ("created_at: 2026-01-01T00:00:00Z\n---\n" + "".join(lines)).encode())
-
-    async def _names(self, request: web.Request) -> web.Response:
-        names = sorted({gem.name for gem in self._seen(self.index_delay_seconds)})
-        return _ranged(request, "\n".join(["---", *names, ""]).encode())
 
     async def _info(self, request: web.Request) -> web.Response:
         name, until = request.match_info["name"], time.monotonic() - self.index_delay_seconds
