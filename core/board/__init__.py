@@ -5,7 +5,7 @@ One room for each: looking, what a task says, its moves, and what is said of it.
 
 from __future__ import annotations
 
-from core.board.desk import existing_task, moved
+from core.board.desk import existing_task, moved, remarked
 from core.board.looking import Looking, TaskList, TaskPage
 from core.board.moving import Moving
 from core.board.talking import Talking
@@ -16,4 +16,4 @@ class Board(Looking, Writing, Moving, Talking):
     """Tasks from idea to shipped."""
 
 
-__all__ = ["Board", "TaskList", "TaskPage", "existing_task", "moved"]
+__all__ = ["Board", "TaskList", "TaskPage", "existing_task", "moved", "remarked"]

@@ -35,10 +35,7 @@ class Desk:
         self._registry, self._shapes, self._ports, self._quorum = registry, shapes, ports, quorum
 
     async def _remark(self, tx: Transaction, actor: Actor, slug: str, kind: RemarkKind, body: str) -> Remark:
-        now = self._ports.clock.now()
-        stored = await tx.add_remark(Remark(task=slug, kind=kind, author=actor.name, body=said(body), at=now))
-        await self._tell(tx, EventKind.TASK_REMARKED, actor, slug, remark=stored.id, said=kind)
-        return stored
+        return await remarked(tx, slug, kind, actor, self._ports.clock.now(), said(body))
 
     async def _tell(
         self, tx: Transaction, kind: EventKind, actor: Actor, slug: str, **facts: Value | list[str]
@@ -67,6 +64,14 @@ async def moved(
     facts = {"origin": task.stage, "to": to}
     await tx.append_event(Event(kind=EventKind.TASK_MOVED, task=task.slug, at=at, actor=actor.name, facts=facts))
     return changed
+
+
+async def remarked(tx: Transaction, task: str, kind: RemarkKind, actor: Actor, at: datetime, body: str) -> Remark:
+    """An entry of the conversation, and the event: the only way into it."""
+    stored = await tx.add_remark(Remark(task=task, kind=kind, author=actor.name, body=body, at=at))
+    facts = {"remark": stored.id, "said": kind}
+    await tx.append_event(Event(kind=EventKind.TASK_REMARKED, task=task, at=at, actor=actor.name, facts=facts))
+    return stored
 
 
 async def existing_task(tx: Transaction, slug: str) -> Task:

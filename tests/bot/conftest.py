@@ -27,7 +27,10 @@ from tests.world.waiting import until
 TIMEOUT = 30.0
 SWIFT = Pace(writes=4, seconds=0.2, live=0.024)
 """The product's pace with a fiftieth of its times, for a Discord that is fifty times as fast."""
-LIMITS = Limits(table={kind: Window(5, 0.1) for kind in ("send", "edit", "webhook")} | {"sync": Window(2, 60.0)})
+LIMITS = Limits(
+    table={kind: Window(5, 0.1) for kind in ("send", "edit", "webhook")} | {"sync": Window(2, 60.0)},
+    calls_per_second=50 * 50,
+)
 IMPATIENT = Patience(first_pause=0.02, longest_pause=0.1)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from core.conversation import Remark, RemarkKind
+from core.board import remarked
+from core.conversation import RemarkKind
 from core.observations import Already, Facts, NotYet, Observation
 from core.permissions import ENGINE
 from core.ports import Ports
@@ -43,8 +44,7 @@ class Eject(Step, frozen=True, tag="eject"):
             if task in release.members:  # an operator may have been faster
                 await take_off(tx, release, task, ENGINE, now, self.ejection.because)
                 body = feedback(self.release, self.ejection)
-                remark = Remark(task=task, kind=RemarkKind.QA_FEEDBACK, author=ENGINE.name, body=body, at=now)
-                await tx.add_remark(remark)
+                await remarked(tx, task, RemarkKind.QA_FEEDBACK, ENGINE, now, body)
         return {"because": self.ejection.because}
 
 

@@ -38,6 +38,11 @@ async def assert_ejected_once(station: Station) -> None:
     ]
     events = [one for one in await station.conductor.events(RELEASE, 0) if one.kind is EventKind.TASK_EJECTED]
     assert [(one.facts["task"], one.facts["why"]) for one in events] == [("two", STEP.ejection.because)]
+    async with station.ports.records.reading() as tx:
+        told = [
+            one for one in await tx.events() if one.kind is EventKind.TASK_REMARKED and one.facts["said"] == remark.kind
+        ]
+    assert [(one.task, one.facts["remark"]) for one in told] == [("two", remark.id)]
     assert (await station.conductor.status(RELEASE)).release.members == ("one",)
 
 
