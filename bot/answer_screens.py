@@ -71,9 +71,7 @@ def status(found: Status) -> Message:
         is_open = ship.state is not RunState.FINISHED
         rows = [f"{MARKS[step.state]} {plain(step.title, 100)} — {step.state}" for step in ship.steps if is_open]
         count = f"{len(ship.of(*OVER))}/{len(ship.steps)} steps done"
-        blocks.append(
-            f"**{ship.kind.capitalize()}: {ship.state}**, attempt {ship.attempt}, {count}\n" + listed(rows, 1500)
-        )
+        blocks.append(f"**{ship.kind.capitalize()}: {ship.state}**, {count}\n" + listed(rows, 1500))
     blocks.append(
         listed([f"{SEAL_WORDS[s.status]} · {plain(s.app, 48)} — {plain(s.summary, 120)}" for s in found.seals], 600)
     )

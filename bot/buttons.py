@@ -68,10 +68,10 @@ class Presses:
     ) -> None:
         seen = (await self._conductor.status(button.of)).progress
         if seen and str(seen.attempt) != button.mark:
-            why = f"it was made for attempt {button.mark}, the ship is at {seen.attempt}"
+            why = f"the {seen.kind} went on since"
             raise Refused("this button is of an earlier report", why, "use the buttons of the newest one")
-        resumed = await self._conductor.resume(actor, button.of, given)
-        await _retold(interaction, run_screens.resumed(button.label, actor.mention, resumed.attempt))
+        await self._conductor.resume(actor, button.of, given)
+        await _retold(interaction, run_screens.resumed(button.label, actor.mention))
 
 
 async def _retold(interaction: discord.Interaction, words: str) -> None:

@@ -105,7 +105,7 @@ class ReleaseCommands(app_commands.Group, name="release", description="The relea
     ) -> None:
         given = Answer(said.value == "happened") if said else None
         run = await self._conductor.resume(await self._acting(interaction), release, given)
-        words = f"the {run.kind} of {plain(run.release)} goes on, attempt {run.attempt}"
+        words = f"the {run.kind} of {plain(run.release)} goes on"
         await answer(interaction, answer_screens.done(words))
 
     @app_commands.command(description="Stop a prepare, or a ship before its point of no return")

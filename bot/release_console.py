@@ -122,7 +122,7 @@ def report(progress: Progress) -> Iterator[str]:
     if progress.state is RunState.RUNNING:
         doing = "shipping" if is_ship else "being prepared"
         by = f"{'confirmed' if is_ship else 'started'} by {progress.confirmed_by}"
-        yield f"▸ {progress.release} is {doing}, attempt {progress.attempt}, {by}"
+        yield f"▸ {progress.release} is {doing}, {by}"
     else:
         yield f"✗ the {progress.kind} of {progress.release} is {progress.state}"
     yield from _listed("live already, in order" if is_ship else "on QA already, in order", progress.live)

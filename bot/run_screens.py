@@ -78,7 +78,7 @@ def finished_step(event: Event) -> str:
     took = f" · {lasting(float(seconds))}" if isinstance(seconds, int | float) else ""
     why = f" — {plain('; '.join(reasons), 500)}" if isinstance(reasons, list) else ""
     sha = f" → {code(short(str(event.facts['sha'])))}" if event.facts.get("sha") else ""
-    actor, attempt = plain(event.actor, 60), event.facts.get("attempt")
+    actor = plain(event.actor, 60)
     is_ship = event.facts.get("kind", RunKind.SHIP) == RunKind.SHIP
     match event.kind:
         case EventKind.STEP_DONE:
@@ -92,7 +92,7 @@ def finished_step(event: Event) -> str:
         case EventKind.STEP_UNKNOWN:
             return f"❓ {title} — nobody can tell{why}"
         case EventKind.RUN_RESUMED:
-            return f"▶️ Resumed by {actor}, attempt {attempt}. What is there already is recognised, not repeated."
+            return f"▶️ Resumed by {actor}. What is there already is recognised, not repeated."
         case EventKind.RUN_CANCELLED:
             kept = "before the point of no return. The release stays assembled." if is_ship else "nothing is frozen."
             return f"🛑 Cancelled by {actor}, {kept}"
@@ -151,17 +151,15 @@ def question(progress: Progress, asked: Sequence[Event], calls: Sequence[str]) -
     )
 
 
-def settled_stop(event: Event, failed: Sequence[Event]) -> Message:
+def settled_stop(failed: Sequence[Event]) -> Message:
     """A stop that is history by the time it is told: the ship was taken up again since."""
     rows = [finished_step(one) for one in failed]
-    return card(
-        f"## ⏸️ Stopped for a while, attempt {event.facts.get('attempt')}\nIt went on since.", listed(rows, 2400)
-    )
+    return card("## ⏸️ Stopped for a while\nIt went on since.", listed(rows, 2400))
 
 
-def resumed(label: str, by: str, attempt: int) -> str:
+def resumed(label: str, by: str) -> str:
     """Under the title of a report whose button was pressed."""
-    return f"**▶️ {plain(label, 40)}** — {by}, attempt {attempt}"
+    return f"**▶️ {plain(label, 40)}** — {by}"
 
 
 def ejected(task: str, builder: str, why: str, release: str) -> Message:

@@ -113,7 +113,7 @@ class Teller:
         failed = [one for one in mine if one.kind in (EventKind.STEP_FAILED, EventKind.STEP_UNKNOWN)]
         asked = [one for one in failed if one.kind is EventKind.STEP_UNKNOWN]
         if seen.attempt != attempt or seen.state not in (RunState.STOPPED, RunState.ASKING):
-            self._say(event, "stopped", run_screens.settled_stop(event, failed))
+            self._say(event, "stopped", run_screens.settled_stop(failed))
         elif seen.state is RunState.ASKING:
             self._say(event, "question", run_screens.question(seen, asked, self._calls(run)))
         else:

@@ -170,10 +170,10 @@ async def test_a_stopped_ship_reports_and_goes_on_at_the_press_of_a_button(yard:
         await yard.pressed(report, "Resume ship", by="second")
         await yard.station.dispatcher.tick()
         await yard.settled()
-        assert "attempt 2" in text_of(yard.message(report["id"])) and buttons(yard.message(report["id"])) == {}
+        assert "Resume ship** — <@" in text_of(yard.message(report["id"])) and buttons(yard.message(report["id"])) == {}
     assert await state(yard) is RunState.FINISHED
     assert [line for line in yard.lines() if line.startswith("▶️")] == [
-        "▶️ Resumed by Otto, attempt 2. What is there already is recognised, not repeated."
+        "▶️ Resumed by Otto. What is there already is recognised, not repeated."
     ]
     pinging = [each for each in yard.loopback.guild.messages.values() if each["mentions"] or each["mention_roles"]]
     assert pinging == []  # the report rang once, when it was new

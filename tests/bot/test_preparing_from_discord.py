@@ -55,7 +55,7 @@ async def test_a_prepare_is_told_in_its_own_words_and_ends_with_what_comes_next(
         ejected = [text for each in yard.channel() if "does not ride" in (text := text_of(each))]
         assert len(ejected) == 1 and "ada: " in ejected[0]
         status = said(await yard.sam.command(["release", "status"]))
-        assert "**Prepare: finished**, attempt 1" in status and "merge " not in status
+        assert "**Prepare: finished**, " in status and "merge " not in status
 
 
 async def test_a_prepare_that_stops_says_what_is_on_qa_and_is_resumed_by_its_button(unmerged: Yard) -> None:

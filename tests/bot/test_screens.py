@@ -241,7 +241,7 @@ def every_screen(count: int, text: str, states: Sequence[StepState], problems: i
     for event in events:
         if line := run_screens.finished_step(event):
             yield Message(content=line)
-    yield run_screens.settled_stop(events[0], events[:count])
+    yield run_screens.settled_stop(events[:count])
     yield run_screens.red_seal(red, CALLS)
     yield run_screens.seals([msgspec.structs.replace(red, status=SealStatus.GREEN)] * count)
     yield from run_screens.notes(

@@ -266,7 +266,7 @@ async def test_a_stop_that_was_resumed_while_discord_was_gone_is_told_as_history
         await yard.station.dispatcher.tick()
         await yard.loopback.outage(rest=False)
         await yard.settled()
-        (stop,) = [text for text in yard.thread() if "Stopped for a while, attempt 1" in text]
+        (stop,) = [text for text in yard.thread() if "Stopped for a while" in text]
         assert "bin/deploy exited 1" in stop
         assert not any("Resume ship" in text for text in yard.thread())
 
