@@ -347,3 +347,12 @@ def test_help_tells_commands_in_the_order_of_their_use_and_to_the_end_of_the_sen
 
 def test_the_way_out_of_a_refusal_can_be_typed_as_it_stands_there(desk: Desk) -> None:
     assert "→ stationmaster release open NAME" in desk.refused("release", "plan")
+
+
+def test_every_command_of_the_readme_is_there() -> None:
+    table = (Path(__file__).parents[2] / "README.md").read_text().partition("| command |")[2].partition("\n\n")[0]
+    for row in table.splitlines()[2:]:
+        first, *others = re.findall(r"`(?:stationmaster )?([a-z -]*[a-z])[ A-Z]*`", row.split("|")[1])
+        group = first.split()[:-1]
+        for words in (first.split(), *([*group, other] for other in others)):
+            assert CliRunner().invoke(cli, [*words, "--help"]).exit_code == 0, words
