@@ -267,11 +267,11 @@ async def test_another_machine_comes_to_the_same_tip(yard: Yard) -> None:
     for merge in branch.merges:
         del yard.world.commits[merge.commit]
     del yard.world.commits[branch.base]
-    assert await rebuilt(REGISTRY.repository("hub"), branch, yard.station.ports) == branch.tip
+    assert await rebuilt(REGISTRY.repositories["hub"], branch, yard.station.ports) == branch.tip
     assert branch.tip in yard.world.commits
     other = msgspec.structs.replace(branch, tip=Sha("0" * 40))
     with pytest.raises(Refused, match="cannot be made again"):
-        await rebuilt(REGISTRY.repository("hub"), other, yard.station.ports)
+        await rebuilt(REGISTRY.repositories["hub"], other, yard.station.ports)
 
 
 # ── branches that are not what they were ───────────────────────────────────────────────────────────────────────────
@@ -360,7 +360,7 @@ async def test_main_that_was_merged_and_our_own_pins_are_not_foreign(yard: Yard)
     await yard.pushed()
     yard.push("hub", "main", {"hotfix.py": b"hot"})
     branch = of(await yard.pushed(), "hub")
-    hub = REGISTRY.repository("hub")
+    hub = REGISTRY.repositories["hub"]
     pinned = await yard.station.ports.repositories.derive(hub, branch.tip, {"needs.lock": b"x"}, "Pin money 1.1")
     yard.world.refs["hub", "release"] = pinned
     assert of(await yard.queue(), "hub").foreign == ()

@@ -26,7 +26,7 @@ async def merge_step(yard: Yard) -> Merge:
     yard.task("one", "hub")
     yard.task("two", "hub")
     queue = await assembled(release(), yard.tasks, REGISTRY, yard.station.ports)
-    return Merge(repository=REGISTRY.repository("hub"), queue=of(queue, "hub"))
+    return Merge(repository=REGISTRY.repositories["hub"], queue=of(queue, "hub"))
 
 
 async def test_the_merges_are_pushed_and_then_they_are_there(yard: Yard) -> None:
@@ -91,7 +91,7 @@ async def test_a_release_branch_that_was_never_there_is_made(yard: Yard) -> None
     del yard.world.refs["docs", "release"]
     yard.task("one", "docs")
     queue = await assembled(release(), yard.tasks, REGISTRY, yard.station.ports)
-    step = Merge(repository=REGISTRY.repository("docs"), queue=of(queue, "docs"))
+    step = Merge(repository=REGISTRY.repositories["docs"], queue=of(queue, "docs"))
     assert await step.observe(yard.station.ports, {}) == NotYet()
     await step.perform(yard.station.ports, {})
     assert yard.world.refs["docs", "release"] == step.queue.tip
