@@ -133,15 +133,8 @@ def run_shown(run: Run) -> RunShown:
 def plan_shown(found: Proposal | Offer) -> PlanShown:
     """With its digest."""
     proposal, expires = (found.proposal, found.expires_at) if isinstance(found, Offer) else (found, None)
-    return PlanShown(
-        digest=proposal.digest,
-        release=proposal.release,
-        plan=proposal.plan,
-        previews=proposal.previews,
-        problems=proposal.problems,
-        unseen=proposal.unseen,
-        expires_at=expires,
-    )
+    shown = msgspec.convert(proposal, PlanShown, from_attributes=True)
+    return msgspec.structs.replace(shown, expires_at=expires)
 
 
 async def me(board: Board, actor: Actor) -> Me:
