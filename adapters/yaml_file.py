@@ -90,9 +90,8 @@ class YamlFile:
         except OSError as error:
             missing = isinstance(error, FileNotFoundError)
             what = "is missing" if missing else f"cannot be read: {error.strerror}"
-            self.complain(
-                (), what, "", "copy the example of that name and edit it, or name its folder in STATIONMASTER_CONFIG"
-            )
+            next_ = "copy it from config/ of stationmaster's repository and edit it"
+            self.complain((), what, "", f"{next_}, or name the folder of yours in STATIONMASTER_CONFIG")
             return None
         if len(content) > LARGEST_BYTES:
             self.complain((), f"is larger than {LARGEST_BYTES // 1024} KiB", "no configuration is", "split or clean it")

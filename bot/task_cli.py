@@ -135,8 +135,12 @@ async def task_new(board: Board, **given: Any) -> Found:
 async def task_edit(board: Board, slug: str, revision: int | None, risks: tuple[str, ...], **given: Any) -> Found:
     """Change what is given of the task SLUG, and nothing else."""
     from bot.drafts import changes
+    from core.errors import Refused
 
-    return await board.edit(actor(), slug, changes(slug, risks=risks or None, **given), revision)
+    wanted = changes(slug, risks=risks or None, **given)
+    if not wanted.given():
+        raise Refused("no change was given", "an edit changes what its options name", "task edit --help")
+    return await board.edit(actor(), slug, wanted, revision)
 
 
 @_verb("depend", _slug, click.argument("on"), click.option("--remove", is_flag=True, help="It does not any more."))

@@ -57,12 +57,18 @@ def missing_for_review(task: Task, checks: Iterable[str], owed_tiers: Sequence[s
     ]
     blank = {"acceptance criteria": task.acceptance_criteria, "a test plan": task.test_plan}
     reasons += [
-        Reason(f"{task.slug} has no {name.removeprefix('a ')}", f"a review needs {name}", f"task edit {task.slug}")
+        Reason(
+            f"{task.slug} has no {name.removeprefix('a ')}",
+            f"a review needs {name}",
+            f"task edit {task.slug}, which takes it",
+        )
         for name, text in blank.items()
         if not text.strip()
     ]
     if not task.works:
-        reasons.append(Reason(f"{task.slug} names no repository", "its work lives there", f"task edit {task.slug}"))
+        reasons.append(
+            Reason(f"{task.slug} names no repository", "its work lives there", f"task edit {task.slug}, which takes it")
+        )
     return reasons
 
 

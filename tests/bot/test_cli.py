@@ -356,3 +356,8 @@ def test_every_command_of_the_readme_is_there() -> None:
         group = first.split()[:-1]
         for words in (first.split(), *([*group, other] for other in others)):
             assert CliRunner().invoke(cli, [*words, "--help"]).exit_code == 0, words
+
+
+def test_an_edit_that_names_no_change_is_refused(busy_desk: Desk) -> None:
+    """It looked as if it had done what a refused handoff advises."""
+    assert "no change was given" in busy_desk.refused("task", "edit", "gold-seats")
