@@ -102,3 +102,10 @@ class World:
                 found.add(one)
                 todo += self.commits[one][0]
         return found
+
+
+class Place:
+    """What stands in the world behind one of the ports."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world

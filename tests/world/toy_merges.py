@@ -7,14 +7,11 @@ from collections.abc import Collection
 from core.errors import Refused
 from core.ports import Conflict, Logged
 from core.registry import Repository, Sha
-from tests.world.toy import World
+from tests.world.toy import Place, World
 
 
-class ToyMerges:
+class ToyMerges(Place):
     """The part of git that the merge queue uses."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
 
     async def branch_heads(self, repository: Repository, branches: Collection[str]) -> dict[str, Sha]:
         await self._world.ask(f"git {repository.name}")

@@ -16,7 +16,7 @@ from core.observations import Already, Blind, Facts, NotYet, Observation
 from core.ports import Dependency, Finished, How, Listing, Needs, Pin, Relation
 from core.registry import App, Argv, Package, Repository, Sha, Target
 from core.releases import Artefact
-from tests.world.toy import World
+from tests.world.toy import Place
 from tests.world.toy_merges import ToyMerges
 
 
@@ -98,16 +98,13 @@ class ToyRepositories(ToyMerges):
         self._world.effect("tag", repository.name, tag, apply=apply)
 
 
-class ToyEcosystem:
+class ToyEcosystem(Place):
     """Manifest lines `name@branch` or `name==version`; the lock has what the registry offers, and `name@commit`.
 
     A built file is called `name-version.pkg`.
     """
 
     name, manifest, lock, credentials, tools = "toy", "needs.txt", "needs.lock", (), ("toy",)
-
-    def __init__(self, world: World) -> None:
-        self._world = world
 
     def version(self, package: Package, text: bytes) -> str:
         return text.decode().strip()
@@ -203,11 +200,8 @@ class ToyEcosystem:
         (worktree / self.lock).write_text("\n".join(sorted(exact)) + "\n")
 
 
-class ToyShelf:
+class ToyShelf(Place):
     """Built files in memory."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
 
     def keep(self, path: Path) -> Artefact:
         text = path.read_bytes()
@@ -225,13 +219,10 @@ class ToyShelf:
         return tuple(artefact for artefact in artefacts if artefact.sha256 not in self._world.kept)
 
 
-class ToyStrategy:
+class ToyStrategy(Place):
     """A platform that says what it runs, unless the app is in `world.blind`."""
 
     name = "toy"
-
-    def __init__(self, world: World) -> None:
-        self._world = world
 
     def needs(self, app: App, target: Target) -> Needs:
         return Needs(credentials=("TOY_KEY",))
@@ -288,11 +279,8 @@ def _branch(app: App, target: Target) -> str:
     return "release" if target == app.qa_deploy else "main"
 
 
-class ToyProcesses:
+class ToyProcesses(Place):
     """Gates, whose last word is the repository: red for those in `world.red_gates`."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
 
     def finds(self, program: str) -> bool:
         return program not in self._world.absent
@@ -302,11 +290,8 @@ class ToyProcesses:
         return Finished(1 if argv[-1] in self._world.red_gates else 0, "", "")
 
 
-class ToySmoke:
+class ToySmoke(Place):
     """Red for the apps in `world.red_sites`."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
 
     async def check(self, app: App) -> SealRecord:
         await self._world.ask(f"smoke {app.name}")

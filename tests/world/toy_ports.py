@@ -9,15 +9,12 @@ from pathlib import Path
 
 from core.ports import Ports, Waits
 from core.records import Lease, Records, Transaction
-from tests.world.toy import World
+from tests.world.toy import Place, World
 from tests.world.toy_places import ToyEcosystem, ToyProcesses, ToyRepositories, ToyShelf, ToySmoke, ToyStrategy
 
 
-class ToyClock:
+class ToyClock(Place):
     """Sleeping takes no time at all and still moves the clock."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
 
     def now(self) -> datetime:
         self._world.now += timedelta(milliseconds=1)
@@ -29,11 +26,8 @@ class ToyClock:
         self._world.propagation = max(0, self._world.propagation - 1)
 
 
-class ToyCredentials:
+class ToyCredentials(Place):
     """Every variable is set but those in `world.absent`; what is secret in all of them is the word hunter2."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
 
     def has(self, name: str) -> bool:
         return name not in self._world.absent

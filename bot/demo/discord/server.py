@@ -69,13 +69,12 @@ class LoopbackDiscord:
         self._faults: list[Fault] = []
         self._is_rest_down = False
         self.port, self._page_dir = port, page_dir
-        self._runner: web.AppRunner | None = None
         if record:
             self.guild.listeners.append(transcript(self.guild, record))
 
     # --- life ---
 
-    async def start(self) -> None:
+    async def __aenter__(self) -> Self:
         """Listen on a loopback port and replay the state."""
         app = web.Application(middlewares=[self._same_origin, faulty(self._faults)], client_max_size=110 * 1024 * 1024)
         for route in [*self._rest.routes(), *self._interactions.routes()]:
@@ -92,20 +91,15 @@ class LoopbackDiscord:
         self.port = await listen(self._runner, self.port)
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.guild.open(self.base_url)
+        return self
 
     async def stop(self) -> None:
         """Close every connection; may be called twice."""
-        if self._runner:
-            self._people.close()
-            await self._gateway.close_all(1001)
-            await self._runner.cleanup()
-            self._runner = None
+        self._people.close()
+        await self._gateway.close_all(1001)
+        await self._runner.cleanup()
         if self._temporary:
             self._temporary.cleanup()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
