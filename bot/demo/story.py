@@ -121,11 +121,18 @@ class Story:
 
     async def leave_to_people(self) -> None:
         """Print where to play, and stay until interrupted."""
-        click.echo(f"\nThe train is prepared and waits for you: {self.world.discord.base_url}/")
-        click.echo("Type /release ship there, read the plan, press the button. Ctrl-C ends the demo.")
+        now, address = await self._progress(), f"{self.world.discord.base_url}/"
+        if now and (now.kind, now.state) == (RunKind.SHIP, RunState.FINISHED):
+            click.echo(f"\nThe train is shipped, and can be looked at: {address}")
+        else:
+            click.echo(f"\nThe train is prepared and waits for you: {address}")
+            click.echo("Type /release ship there, read the plan, press the button.")
+            if self.world.broken:
+                click.echo(f"{self.world.broken} will fail, once; the thread tells what to do then.")
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        click.echo("Ctrl-C ends the demo.")
         await stop.wait()
 
     async def show_what_is_live(self) -> None:

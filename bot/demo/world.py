@@ -76,7 +76,7 @@ class DemoWorld:
             api_key=_SECRETS["HEROKU_API_KEY"],
         )
         self.origins = origins.Origins(self.folder, self.index)
-        self._broken = broken
+        self.broken = broken
         self._is_laid_out = False
 
     @property
@@ -117,9 +117,9 @@ class DemoWorld:
 
     def break_step(self) -> None:
         """Leave a mark that the place of the step to break finds once; an index stays full for all tries."""
-        if self._broken:
+        if self.broken:
             (self.folder / "broken").mkdir(exist_ok=True)
-            (self.folder / "broken" / self._broken).write_text("x" * Waits().publish_tries)
+            (self.folder / "broken" / self.broken).write_text("x" * Waits().publish_tries)
 
     @property
     def complaints(self) -> list[str]:

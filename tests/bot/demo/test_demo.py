@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,18 @@ def test_the_demo_ships_a_train_and_ends_with_what_is_live_and_sealed(tmp_path: 
     again = play(*state)
     assert again.returncode == 0 and "types" not in again.stdout
     assert what_is_live(again.stdout) == live
+    assert "The train is shipped, and can be looked at: http://" in stayed_with(*state)
+
+
+def stayed_with(*options: str) -> str:
+    """What a demo that stays up says, until it only waits; then it is interrupted."""
+    argv = [sys.executable, "-m", "bot", "demo", "--serve", *options]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as staying:
+        assert staying.stdout
+        said = "".join(iter(staying.stdout.readline, "Ctrl-C ends the demo.\n"))
+        staying.send_signal(signal.SIGINT)
+        assert staying.wait(20) == 0
+    return said
 
 
 def what_is_live(said: str) -> list[str]:
