@@ -18,7 +18,7 @@ from core.tasks import Stage, Task, TaskType, Work
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678901, UTC)
 SHORT = LeaseTimes(beat=0.2, stop=0.6, takeover=1.0)
-PATIENCE_SECONDS = 15
+PATIENCE_SECONDS = 60
 
 
 def a_task(slug: str = "login", **more: Any) -> Task:
