@@ -47,7 +47,10 @@ class Doorkeeper:
     async def bearer(self, secret: str) -> Actor:
         """Who speaks when `secret` is shown; Refused when nobody does any more."""
         async with self._records.reading() as tx:
-            token = await tx.token(digest(secret))
+            return self.admit(await tx.token(digest(secret)))
+
+    def admit(self, token: Token | None) -> Actor:
+        """Who speaks when this token was found for what is shown; Refused when nobody does any more."""
         if token is None:
             raise Refused("this token is not known", "it was never made here, or not copied whole", "token new NAME")
         require_good(token, self._clock.now())

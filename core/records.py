@@ -26,10 +26,6 @@ from core.tasks import Move, Stage, Suggestion, Task, TaskQuery
 class Transaction(Access, Protocol):
     """One transaction on the record. Reads inside it see one state; everything it writes happens or nothing does."""
 
-    def part(self) -> AbstractAsyncContextManager[None]:
-        """What is written inside happens or nothing of it does; whoever catches what it raises can go on."""
-        ...
-
     async def task(self, slug: str) -> Task | None: ...
     async def tasks(self, wanted: TaskQuery) -> list[Task]:
         """Newest first."""

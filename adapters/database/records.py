@@ -39,24 +39,6 @@ _log = logging.getLogger(__name__)
 class Rows(LeaseRows, TaskRows, DiscussionRows, ReleaseRows, RunRows, AccessRows):
     """One transaction; see `core.ports.Transaction`."""
 
-    @asynccontextmanager
-    async def part(self) -> AsyncGenerator[None]:
-        newest, self.newest_event = self.newest_event, 0
-        try:
-            async with self._connection.begin_nested():
-                yield
-                if self.broken:
-                    raise self.broken
-            newest = self.newest_event or newest
-        except SQLAlchemyError as error:
-            self.broken = trouble(error, self._connection.engine.url)
-            raise self.broken from error
-        except Trouble:
-            self.broken = None  # it is undone, so the rest may stand
-            raise
-        finally:
-            self.newest_event = newest
-
 
 class HeldLease:
     """The right to run the train, until the end of the `lease` block; see `core.ports.Lease`."""

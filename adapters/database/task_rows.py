@@ -93,14 +93,13 @@ class TaskRows(Connected):
         return [Edit(**row) for row in (await self._run(wanted.order_by(edit_rows.c.id))).mappings()]
 
     async def append_move(self, move: Move) -> None:
-        last = (await self._run(_LAST, {"wanted": move.task})).scalar_one_or_none()
-        if last != move.origin:
+        if not (await self._run(_APPEND, columns(moves, move))).rowcount:
+            last = (await self._run(_LAST, {"task": move.task})).scalar_one_or_none()
             raise Refused(
                 f"{move.task} did not leave {move.origin or 'nothing'}",
                 f"its timeline ends at {last or 'nothing'}",
                 f"look at it again: task show {move.task}",
             )
-        await self._insert(moves, move)
 
     async def moves(self, task: str) -> list[Move]:
         return await self._all_of(Move, moves.c.task, task)
@@ -147,7 +146,10 @@ _WANTED = bindparam("wanted", type_=Text)
 _ONE = select(*fields(tasks, Task)).where(tasks.c.slug == _WANTED)
 _NEED = task_dependencies.c
 _NEEDS = select(_NEED.depends_on).where(_NEED.task == _WANTED).order_by(_NEED.position)
-_LAST = select(moves.c.to).where(moves.c.task == _WANTED).order_by(moves.c.id.desc()).limit(1)
+_LAST = select(moves.c.to).where(moves.c.task == bindparam("task", type_=Text)).order_by(moves.c.id.desc()).limit(1)
+_MOVE = {column.name: bindparam(column.name, type_=column.type) for column in fields(moves, Move)}
+_GOES_ON = select(*_MOVE.values()).where(_LAST.scalar_subquery().is_not_distinct_from(_MOVE["origin"]))
+_APPEND = insert(moves).inline().from_select(list(_MOVE), _GOES_ON).execution_options(preserve_rowcount=True)
 
 
 def _where(wanted: TaskQuery) -> list[ColumnElement[bool]]:

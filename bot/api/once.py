@@ -53,15 +53,12 @@ def used_for(bearer: str, key: str, request: bytes, now: datetime) -> Answered:
     return Answered(bearer=bearer, key=key, request=hashlib.sha256(request).hexdigest(), at=now)
 
 
-async def in_a_part(
-    tx: Transaction, records: Records, claim: Answered, call: Call, *, keep: bool
-) -> tuple[bytes, bool]:
-    """The answer, and whether it was given before. A refusal undoes everything, the key too."""
-    async with tx.part():
-        if (earlier := await _earlier(tx, claim)) is not None:
-            return earlier, True
-        answer = await call(Within(records, tx))
-        await tx.put_answered(msgspec.structs.replace(claim, answer=answer if keep else None))
+async def within(tx: Transaction, records: Records, claim: Answered, call: Call, *, keep: bool) -> tuple[bytes, bool]:
+    """The answer, and whether it was given before. A refusal is to undo the whole transaction, the key too."""
+    if (earlier := await _earlier(tx, claim)) is not None:
+        return earlier, True
+    answer = await call(Within(records, tx))
+    await tx.put_answered(msgspec.structs.replace(claim, answer=answer if keep else None))
     return answer, False
 
 

@@ -35,7 +35,8 @@ from core.doorkeeper import Doorkeeper
 from core.errors import NeedsOperator, Reason, Refused, Trouble
 from core.permissions import Actor
 from core.ports import Clock
-from core.records import Records, Transaction
+from core.records import Records
+from core.tokens import digest
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Faces = Mapping[type, Any]
@@ -144,7 +145,7 @@ class Api:
                 answer, repeated = await once.after_a_claim(self._records, claim, call)
             else:
                 answer, repeated = await self._writes.do(
-                    lambda tx: once.in_a_part(tx, self._records, claim, call, keep=route.keeps_answer)
+                    lambda tx: once.within(tx, self._records, claim, call, keep=route.keeps_answer)
                 )
             headers["Idempotency-Replayed"] = str(repeated).lower()
         else:
@@ -173,15 +174,12 @@ class Api:
         if scheme.lower() != "bearer" or not secret.strip():
             reason = Reason("no token was shown", "Authorization: Bearer … is missing", "ask an operator: token new")
             raise Rejected(HTTPStatus.UNAUTHORIZED, [reason], headers)
+        doorkeeper: Doorkeeper = self._faces[Doorkeeper]
         try:
-            return await self._looks.do(lambda tx: self._bearer(tx, secret.strip()))
+            return doorkeeper.admit(await self._looks.do(lambda tx: tx.token(digest(secret.strip()))))
         except Refused as refusal:
             headers["WWW-Authenticate"] += ', error="invalid_token"'
             raise Rejected(HTTPStatus.UNAUTHORIZED, refusal.reasons, headers) from refusal
-
-    async def _bearer(self, tx: Transaction, secret: str) -> Actor:
-        doorkeeper: Doorkeeper = self._over(once.Within(self._records, tx))[Doorkeeper]
-        return await doorkeeper.bearer(secret)
 
     async def _forget(self) -> None:
         """Old answers go, now and every hour; a record that is busy is tried again the next time."""

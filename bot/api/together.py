@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, TypeVar, cast
 
@@ -17,22 +17,11 @@ Got = TypeVar("Got")
 class _Part(Generic[Got]):
     """One of those who share, and how it ended, which counts when the transaction has."""
 
+    got: Got | None = None
+    trouble: Trouble | None = None
+
     def __init__(self, act: Callable[[Transaction], Awaitable[Got]]) -> None:
-        self._act = act
-        self._got: Got | None = None
-        self._trouble: Trouble | None = None
-
-    async def run(self, tx: Transaction) -> None:
-        self._trouble = None
-        try:
-            self._got = await or_trouble("the request", self._act(tx))
-        except Trouble as trouble:
-            self._trouble = trouble
-
-    def outcome(self) -> Got:
-        if self._trouble:
-            raise self._trouble
-        return cast("Got", self._got)
+        self.act = act
 
 
 class Together:
@@ -47,10 +36,7 @@ class Together:
         self._turn = asyncio.Lock()
 
     async def do(self, act: Callable[[Transaction], Awaitable[Got]]) -> Got:
-        """What `act` gives or raises, once its transaction has ended well; else it is run again, by itself or others.
-
-        An act that writes undoes what it wrote when it raises: see `Transaction.part`.
-        """
+        """What `act` gives or raises, once that lasts. It may be run again from its beginning, by itself or others."""
         mine = _Part(act)
         self._waiting.append(mine)
         try:
@@ -60,11 +46,28 @@ class Together:
         finally:
             if mine in self._waiting:
                 self._waiting.remove(mine)
-        return mine.outcome()
+        if mine.trouble:
+            raise mine.trouble
+        return cast("Got", mine.got)
 
     async def _share(self) -> None:
         parts = self._waiting[: self._most]
-        async with self._opened() as tx:
-            for part in parts:
-                await part.run(tx)
+        if not await self._ended(parts):  # what one of them raised undid all of it
+            for one in parts:
+                await self._ended([one])
         self._waiting = [one for one in self._waiting if one not in parts]
+
+    async def _ended(self, parts: Sequence[_Part[Any]]) -> bool:
+        """Do all of it in one transaction; False, and nothing done, when one of several raised something."""
+        running = None
+        try:
+            async with self._opened() as tx:
+                for running in parts:
+                    running.got = await or_trouble("the request", running.act(tx))
+                running = None
+        except Trouble as trouble:
+            if running and len(parts) > 1:
+                return False
+            for one in parts:
+                one.trouble = trouble
+        return True

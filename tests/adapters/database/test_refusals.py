@@ -9,13 +9,12 @@ import msgspec
 import pytest
 
 from adapters.database.records import Database
-from adapters.database.tables import tasks
 from core.errors import Refused, Unreachable
 from core.journal import RunState
 from core.registry import Sha
 from core.releases import Frozen, ReleaseState
 from core.tasks import TaskQuery, Work
-from tests.adapters.database.samples import NOW, a_release, a_ship, a_task, an_event
+from tests.adapters.database.samples import NOW, a_release, a_ship, a_task
 
 
 async def test_a_second_release_is_refused_and_the_open_one_named(database: Database) -> None:
@@ -181,20 +180,3 @@ async def _refused_to_open(url: str, why: str) -> None:
     with pytest.raises(Refused, match=why):
         await database.open()
     await database.close()
-
-
-async def test_what_breaks_in_a_part_leaves_the_rest_and_its_events_whole(database: Database) -> None:
-    async with database.transaction() as rows:
-        await rows.insert_task(a_task("login"))
-        first = await rows.append_event(an_event())
-        with pytest.raises(Refused, match="somebody stored the same first"):
-            async with rows.part():
-                await rows.put_setting("n", "1")
-                await rows.append_event(an_event())
-                await rows._insert(tasks, a_task("login"))  # pyright: ignore[reportPrivateUsage]
-        assert rows.newest_event == first.id
-        async with rows.part():
-            await rows.insert_task(a_task("logout"))
-    async with database.reading() as rows:
-        assert await rows.setting("n") is None and await rows.task("logout")
-        assert [event.id for event in await rows.events()] == [first.id]

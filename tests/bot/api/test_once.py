@@ -88,7 +88,7 @@ async def test_a_process_that_dies_between_act_and_answer_has_done_neither_or_bo
 
     async def asked(call: once.Call) -> tuple[bytes, bool]:
         async with service.database.transaction() as tx:
-            return await once.in_a_part(tx, service.database, claim, call, keep=True)
+            return await once.within(tx, service.database, claim, call, keep=True)
 
     with pytest.raises(Killed):
         await asked(dies)

@@ -22,13 +22,12 @@ def together(database: Database) -> Together:
 
 
 def sets(name: str, then: Exception | None = None) -> Callable[[Transaction], Awaitable[str]]:
-    """Writes a setting, in a part of its own, and raises `then`."""
+    """Writes a setting, and raises `then`."""
 
     async def act(tx: Transaction) -> str:
-        async with tx.part():
-            await tx.put_setting(name, "set")
-            if then:
-                raise then
+        await tx.put_setting(name, "set")
+        if then:
+            raise then
         return name
 
     return act
@@ -51,10 +50,9 @@ async def test_who_gives_up_first_does_not_take_the_others_along(together: Toget
     entered = asyncio.Event()
 
     async def hangs(tx: Transaction) -> None:
-        async with tx.part():
-            await tx.put_setting("a", "set")
-            entered.set()
-            await asyncio.Event().wait()
+        await tx.put_setting("a", "set")
+        entered.set()
+        await asyncio.Event().wait()
 
     first = asyncio.create_task(together.do(hangs))
     others = [asyncio.create_task(together.do(sets(name))) for name in "bc"]
@@ -66,22 +64,19 @@ async def test_who_gives_up_first_does_not_take_the_others_along(together: Toget
     assert await is_set(database, "a", "b", "c") == [False, True, True]
 
 
-async def test_nobody_is_told_of_success_before_it_lasts(together: Together, database: Database) -> None:
-    """The end of the shared transaction fails once: all of it is done again, and told once."""
-    turns: list[int] = []
-
+async def test_nobody_is_told_of_success_where_the_shared_transaction_was_lost(
+    together: Together, database: Database
+) -> None:
     async def loses(tx: Transaction) -> str:
-        turns.append(len(turns))
-        async with tx.part():
-            await tx.put_setting("a", "set")
-        if len(turns) == 1:
-            await tx._connection.exec_driver_sql("ROLLBACK")  # pyright: ignore  # as SQLite does when a disk is full
-        return "a"
+        await tx.put_setting("lost", "set")
+        await tx._connection.exec_driver_sql("ROLLBACK")  # pyright: ignore  # as SQLite does when a disk is full
+        return "lost"
 
-    told = await asyncio.gather(together.do(loses), together.do(sets("b")), return_exceptions=True)
-    assert isinstance(told[0], Refused) and "the transaction was lost" in str(told[0])
-    assert told[1] == "b"
-    assert await is_set(database, "a", "b") == [False, True]
+    acts = (sets("a"), sets("b"), loses, sets("c"))
+    a, *others = await asyncio.gather(*map(together.do, acts), return_exceptions=True)
+    assert a == "a", "it went alone, at once"
+    assert all(isinstance(one, Refused) and "the transaction was lost" in str(one) for one in others)
+    assert await is_set(database, "a", "b", "lost") == [True, False, False]
 
 
 async def test_many_at_once_share_few_transactions(database: Database) -> None:
