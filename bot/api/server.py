@@ -44,7 +44,7 @@ Faces = Mapping[type, Any]
 
 _JSON, _STREAM = "application/json", "text/event-stream"
 _FORGET_SECONDS = 3600
-_LOOKS, _WRITES = 100, 8
+_LOOKS, _WRITES = 100, 16
 """How many requests share a transaction: a ship's next write waits behind one of those that write."""
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 
 import msgspec
 from aiohttp import web
@@ -28,17 +28,20 @@ class Streams:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._moved = asyncio.Event()
-        self._is_closed = False
+        self._moved, self._listened = asyncio.Event(), asyncio.Event()
+        self._listeners, self._is_closed = 0, False
 
     async def follow(self) -> None:
         """Wake the listeners whenever something happened; ends by cancellation only."""
         seen = 0
         while True:
+            await self._listened.wait()
             try:
-                seen = await self._newest()
-                if await self._records.wait_for_events(seen, HEARTBEAT_SECONDS):
+                # Whoever read before this and listens now has not had it.
+                if (newest := await self._newest()) > seen:
+                    seen = newest
                     self._wake()
+                await self._records.wait_for_events(seen, HEARTBEAT_SECONDS)
             except Trouble as trouble:
                 _log.warning("cannot follow the record: %s", trouble, extra={"action": "api.follow"})
                 await asyncio.sleep(1)
@@ -62,7 +65,7 @@ class Streams:
         seen = await self._newest() if after is None else after
         response = web.StreamResponse(headers=_HEADERS)
         await response.prepare(request)
-        with suppress(ConnectionError, TimeoutError, Trouble):
+        with suppress(ConnectionError, TimeoutError, Trouble), self._one_more():
             while request.method != "HEAD" and not self._is_closed:
                 moved = self._moved
                 events = await read(after=seen)
@@ -77,6 +80,18 @@ class Streams:
                         await moved.wait()
                 await check()
         return response
+
+    @contextmanager
+    def _one_more(self) -> Generator[None]:
+        """The record is followed while somebody listens."""
+        self._listeners += 1
+        self._listened.set()
+        try:
+            yield
+        finally:
+            self._listeners -= 1
+            if not self._listeners:
+                self._listened.clear()
 
     def _wake(self) -> None:
         self._moved.set()

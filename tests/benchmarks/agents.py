@@ -6,14 +6,16 @@ import asyncio
 import sys
 import tempfile
 from asyncio.subprocess import PIPE
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import aiohttp
+import aiosqlite
 import msgspec
+from aiohttp import web
 
 from bot.api.limits import Rate
 from core.permissions import Role
@@ -62,11 +64,13 @@ async def _handed_off(folder: Path, count: int, seconds: float, tool_seconds: in
             agents = [await _building(door, number) for number in range(count)]
             others = await _elsewhere(door.url, [agent.secret for agent in agents], seconds)
             ship = await _took(drive)
-            times = msgspec.json.decode((await others.communicate())[0], type=list[float])
+            times = await _times(others)
             lost = count - (await agents[0].get("/v1/tasks?stage=submitted"))["total"]
+        async with _bare_server(Path(scratch) / "bare.db") as url:
+            bare = _p95(await _times(await _elsewhere(url, ["x"] * count, seconds)))
     how = f"{count} handoffs over {seconds:g} s" if seconds else f"{count} handoffs at once"
     return [
-        figure(f"{how}, p95", _p95(times), "ms", bar=250),
+        figure(f"{how}, p95", _p95(times), "ms", bar=250, baseline=f"{bare:.0f} ms at a server that only stores them"),
         figure(f"{how}, lost", lost, "handoffs", bar=0),
         figure(f"{how}, the ship beside them", ship / alone, "×", bar=1.1, baseline=f"{alone / 1000:.2f} s alone"),
     ]
@@ -89,6 +93,37 @@ async def _elsewhere(url: str, secrets: Sequence[str], seconds: float) -> asynci
     assert await process.stdout.readline() == b"ready\n"
     process.stdin.close()
     return process
+
+
+async def _times(agents: asyncio.subprocess.Process) -> list[float]:
+    """How long each of them waited, once all are through."""
+    return msgspec.json.decode((await agents.communicate())[0], type=list[float])
+
+
+@asynccontextmanager
+async def _bare_server(file: Path) -> AsyncGenerator[str]:
+    """The least that a server can do: read the body and put it into SQLite, flushed, one after the other."""
+    turn = asyncio.Lock()
+
+    async def store(request: web.Request) -> web.Response:
+        said = await request.text()
+        async with turn:
+            await database.execute("INSERT INTO handoffs VALUES (?)", (said,))
+            await database.commit()
+        return web.json_response(msgspec.json.decode(said))
+
+    application = web.Application()
+    application.router.add_post("/v1/tasks/{slug}/handoff", store)
+    runner = web.AppRunner(application, access_log=None)
+    async with aiosqlite.connect(file) as database:
+        for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "CREATE TABLE handoffs (said TEXT)"):
+            await database.execute(statement)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
 
 
 async def _hand_off_all(url: str, secrets: Sequence[str], seconds: float) -> list[float]:
