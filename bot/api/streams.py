@@ -24,11 +24,11 @@ _log = logging.getLogger(__name__)
 
 
 class Streams:
-    """Every listener; `follow` must run beside them."""
+    """Every listener; `follow` must run beside them. `moved`: set, and replaced, when there is something to read."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._moved, self._listened = asyncio.Event(), asyncio.Event()
+        self.moved, self._listened = asyncio.Event(), asyncio.Event()
         self._listeners, self._is_closed = 0, False
 
     async def follow(self) -> None:
@@ -65,9 +65,9 @@ class Streams:
         seen = await self._newest() if after is None else after
         response = web.StreamResponse(headers=_HEADERS)
         await response.prepare(request)
-        with suppress(ConnectionError, TimeoutError, Trouble), self._one_more():
+        with suppress(ConnectionError, TimeoutError, Trouble), self.one_more():
             while request.method != "HEAD" and not self._is_closed:
-                moved = self._moved
+                moved = self.moved
                 events = await read(after=seen)
                 text = "".join(_lines(event) for event in events) or ": still here\n\n"
                 async with asyncio.timeout(_SEND_SECONDS):
@@ -82,7 +82,7 @@ class Streams:
         return response
 
     @contextmanager
-    def _one_more(self) -> Generator[None]:
+    def one_more(self) -> Generator[None]:
         """The record is followed while somebody listens."""
         self._listeners += 1
         self._listened.set()
@@ -94,8 +94,8 @@ class Streams:
                 self._listened.clear()
 
     def _wake(self) -> None:
-        self._moved.set()
-        self._moved = asyncio.Event()
+        self.moved.set()
+        self.moved = asyncio.Event()
 
     async def _newest(self) -> int:
         async with self._records.reading() as tx:

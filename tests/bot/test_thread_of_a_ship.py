@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import discord
+import msgspec
 import pytest
 
 from adapters.database.deliveries import DatabaseDeliveries
@@ -19,7 +20,7 @@ from bot.posts import Pace, Posts
 from core.deliveries import Delivery
 from core.errors import StepFailed
 from core.journal import RunState
-from tests.bot.conftest import Yard, open_yard, text_of
+from tests.bot.conftest import SWIFT, Yard, open_yard, text_of
 from tests.world.toy_train import OLIVE, RELEASE
 
 FRESH = timedelta(seconds=0.5)
@@ -187,10 +188,12 @@ async def test_a_deleted_root_and_thread_are_replaced(yard: Yard) -> None:
         await yard.until(lambda: text_of(yard.channel()[0]).startswith("## ✅ Shipped · r1"))
 
 
-async def test_a_deleted_board_is_shown_again_while_the_ship_runs(yard: Yard) -> None:
+@pytest.mark.parametrize("seconds", [SWIFT.live, 2], ids=["while the ship runs", "when it has ended"])
+async def test_a_deleted_board_is_shown_again(yard: Yard, seconds: float) -> None:
+    """`seconds`: until the board is to be edited next, and found gone."""
     gate = asyncio.Event()
     yard.world.meanwhile["deploy hub"] = gate.wait
-    async with yard.bot():
+    async with yard.bot(pace=msgspec.structs.replace(SWIFT, live=seconds)):
         await yard.pressed(await yard.offered(), "Ship it")
         driving = asyncio.create_task(yard.station.dispatcher.tick())
         await yard.until(lambda: any("deploy hub — running" in text_of(each) for each in yard.boards()))

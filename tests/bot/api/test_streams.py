@@ -19,6 +19,12 @@ from tests.world.toy_train import OLIVE, draft
 PATIENCE_SECONDS = 20
 
 
+@pytest.fixture(autouse=True)
+def no_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What arrives within the patience has arrived by itself."""
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 600)
+
+
 class Listener:
     """Reads a stream, block by block."""
 
@@ -57,6 +63,19 @@ async def test_what_happens_on_the_board_arrives_from_now_on(ada: Agent) -> None
         await ada.post("/v1/tasks/gold-seats/start")
         event = await listener.event()
     assert (event["kind"], event["task"], event["actor"]) == ("task moved", "gold-seats", "ada")
+
+
+async def test_what_happened_between_a_look_and_the_first_follower_is_not_kept_for_the_next_heartbeat(
+    service: Service, ada: Agent
+) -> None:
+    found = streams.Streams(service.database)
+    await ada.post("/v1/tasks", DRAFT)
+    with found.one_more():
+        moved = found.moved
+        following = asyncio.create_task(found.follow())
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await moved.wait()
+        following.cancel()
 
 
 async def test_who_was_away_goes_on_with_the_next_one_missing_nothing_and_seeing_nothing_twice(ada: Agent) -> None:

@@ -55,3 +55,27 @@ async def test_a_port_that_somebody_else_has_taken_is_named_with_what_to_do(tmp_
     finally:
         await taken.cleanup()
         await late.cleanup()
+
+
+@pytest.mark.parametrize("said", ["abc", "20000", "9-8", "80-90", "1024-70000", ""])
+async def test_a_range_of_ports_that_is_none_is_refused(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(listening.VARIABLE, said)
+    runner = web.AppRunner(web.Application())
+    await runner.setup()
+    with pytest.raises(Refused, match=f"{listening.VARIABLE} is no range of ports"):
+        await listening.listen(runner, 0)
+    await runner.cleanup()
+
+
+async def test_where_every_port_is_taken_nobody_tries_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    runners = [web.AppRunner(web.Application()) for _ in range(2)]
+    for runner in runners:
+        await runner.setup()
+    try:
+        port = await listening.listen(runners[0], 0)
+        monkeypatch.setenv(listening.VARIABLE, f"{port}-{port}")
+        with pytest.raises(Refused, match="found no port"):
+            await listening.listen(runners[1], 0)
+    finally:
+        for runner in runners:
+            await runner.cleanup()
