@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from core.tokens import Token
+
+
+class Used(NamedTuple):
+    """An idempotency key is its bearer's own."""
+
+    bearer: str
+    key: str
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +27,11 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     answer: bytes | None = None
     at: datetime
 
+    @property
+    def used(self) -> Used:
+        """Whose key it is."""
+        return Used(self.bearer, self.key)
+
 
 class Access(Protocol):
     """A part of `core.records.Transaction`."""
@@ -28,21 +41,23 @@ class Access(Protocol):
         ...
 
     async def update_token(self, before: Token, after: Token) -> None: ...
-    async def token(self, digest: str) -> Token | None: ...
+    async def tokens_of(self, digests: Collection[str]) -> dict[str, Token]:
+        """Those that there are, by the digests of their secrets."""
+        ...
+
     async def tokens(self) -> list[Token]:
         """Newest first."""
         ...
 
-    async def answered(self, bearer: str, key: str) -> Answered | None: ...
-    async def put_answered(self, one: Answered) -> None:
-        """Insert or replace the row of (bearer, key)."""
+    async def answered(self, used: Collection[Used]) -> dict[Used, Answered]:
+        """What is known of the keys that were used."""
         ...
 
-    async def drop_answered(self, bearer: str, key: str) -> None: ...
+    async def put_answered(self, rows: Sequence[Answered]) -> None:
+        """Insert or replace the rows of their keys."""
+        ...
+
+    async def drop_answered(self, used: Used) -> None: ...
     async def forget_answered(self, before: datetime) -> None:
         """Drop what was answered before then."""
-        ...
-
-    async def last_event(self) -> int:
-        """The number of the newest event; 0 where nothing has happened."""
         ...

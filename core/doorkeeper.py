@@ -47,7 +47,8 @@ class Doorkeeper:
     async def bearer(self, secret: str) -> Actor:
         """Who speaks when `secret` is shown; Refused when nobody does any more."""
         async with self._records.reading() as tx:
-            return self.admit(await tx.token(digest(secret)))
+            found = await tx.tokens_of([digest(secret)])
+        return self.admit(next(iter(found.values()), None))
 
     def admit(self, token: Token | None) -> Actor:
         """Who speaks when this token was found for what is shown; Refused when nobody does any more."""

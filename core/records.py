@@ -114,8 +114,12 @@ class Transaction(Access, Protocol):
         """Write what differs; Refused when somebody changed it since `before` was read."""
         ...
 
-    async def append_event(self, event: Event) -> Event:
-        """Store `event` and return it with its `id`."""
+    async def append_event(self, event: Event) -> None:
+        """Store it; the order of their ids is the order in which they were appended, and committed."""
+        ...
+
+    async def last_event(self) -> int:
+        """The number of the newest event; 0 where nothing has happened."""
         ...
 
     async def events(self, *, after: int = 0, release: str | None = None, limit: int | None = 500) -> list[Event]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, select, tuple_, update
 
 from adapters.database.connections import Connected, changed_columns, columns, fields
-from adapters.database.tables import answered, events, tokens
-from core.access import Answered
+from adapters.database.tables import answered, tokens
+from core.access import Answered, Used
 from core.tokens import Token
 
 
@@ -23,32 +24,29 @@ class AccessRows(Connected):
         if values := changed_columns(tokens, before, after):
             await self._run(update(tokens).where(tokens.c.id == before.id).values(**values))
 
-    async def token(self, digest: str) -> Token | None:
-        return next(iter(await self._all_of(Token, tokens.c.digest, digest)), None)
+    async def tokens_of(self, digests: Collection[str]) -> dict[str, Token]:
+        rows = (await self._run(_OF_DIGESTS, {"digests": digests})).mappings()
+        return {row["digest"]: msgspec.convert(row, Token) for row in rows}
 
     async def tokens(self) -> list[Token]:
         rows = await self._run(select(*fields(tokens, Token)).order_by(tokens.c.id.desc()))
         return [Token(**row) for row in rows.mappings()]
 
-    async def answered(self, bearer: str, key: str) -> Answered | None:
-        rows = await self._run(_ANSWERED, {"by": bearer, "under": key})
-        return next((Answered(**row) for row in rows.mappings()), None)
+    async def answered(self, used: Collection[Used]) -> dict[Used, Answered]:
+        rows = await self._run(_ANSWERED, {"used": used})
+        return {one.used: one for one in (Answered(**row) for row in rows.mappings())}
 
-    async def put_answered(self, one: Answered) -> None:
-        await self._put(answered, {"bearer": one.bearer, "key": one.key}, columns(answered, one))
+    async def put_answered(self, rows: Sequence[Answered]) -> None:
+        if rows:
+            await self._put(answered, ("bearer", "key"), [columns(answered, one) for one in rows])
 
-    async def drop_answered(self, bearer: str, key: str) -> None:
-        await self._run(delete(answered).where(*_used(bearer, key)))
+    async def drop_answered(self, used: Used) -> None:
+        await self._run(delete(answered).where(_USED.in_([used])))
 
     async def forget_answered(self, before: datetime) -> None:
         await self._run(delete(answered).where(answered.c.at < before))
 
-    async def last_event(self) -> int:
-        return (await self._run(select(func.max(events.c.id)))).scalar() or 0
 
-
-_ANSWERED = select(answered).where(answered.c.bearer == bindparam("by"), answered.c.key == bindparam("under"))
-
-
-def _used(bearer: str, key: str) -> tuple[ColumnElement[bool], ...]:
-    return (answered.c.bearer == bearer, answered.c.key == key)
+_OF_DIGESTS = select(tokens).where(tokens.c.digest.in_(bindparam("digests", expanding=True)))
+_USED = tuple_(answered.c.bearer, answered.c.key)
+_ANSWERED = select(answered).where(_USED.in_(bindparam("used", expanding=True)))

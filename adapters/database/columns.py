@@ -57,9 +57,6 @@ class Json(TypeDecorator[object]):
         super().__init__()
         self.kind = kind
 
-    def process_bind_param(self, value: object, dialect: Dialect) -> object:
-        return msgspec.to_builtins(value)
-
     def process_result_value(self, value: object, dialect: Dialect) -> object:
         return msgspec.convert(value, cast("Any", self.kind))
 

@@ -47,7 +47,7 @@ class DiscussionRows(Connected):
         return await self._all_of(Review, reviews.c.task, task)
 
     async def put_bid(self, bid: Bid) -> None:
-        await self._put(bids, {"task": bid.task, "bidder": bid.bidder}, columns(bids, bid))
+        await self._put(bids, ("task", "bidder"), columns(bids, bid))
 
     async def sizing(self, task: str, viewer: str) -> Sizing:
         given = [Bid(**row) for row in (await self._run(select(bids).where(bids.c.task == task))).mappings()]

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.database.columns import Utc
 from adapters.database.connections import Connected
+from adapters.database.sqlite import Writing
 from adapters.database.tables import leases
 from core.errors import LeaseLost, Refused
 from core.journal import LeaseHolder
@@ -48,7 +49,7 @@ class Taken(msgspec.Struct, frozen=True):
 class LeaseRows(Connected):
     """The part of a transaction that is about the lease."""
 
-    def __init__(self, connection: AsyncConnection, times: LeaseTimes) -> None:
+    def __init__(self, connection: AsyncConnection | Writing, times: LeaseTimes) -> None:
         super().__init__(connection)
         self._times = times
 

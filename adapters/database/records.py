@@ -14,16 +14,17 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext, suppres
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, func, inspect, select
+from sqlalchemy import Column, Connection, MetaData, String, Table, func, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.database.access_rows import AccessRows
-from adapters.database.connections import for_readers, new_engine, trouble
+from adapters.database.connections import for_readers, for_writers, new_engine, trouble
 from adapters.database.discussion_rows import DiscussionRows
 from adapters.database.leases import DEFAULT_TIMES, LeaseRows, LeaseTimes, Taken, boot_seconds, lease_lost
 from adapters.database.release_rows import ReleaseRows
 from adapters.database.run_rows import RunRows
+from adapters.database.sqlite import Writing
 from adapters.database.tables import metadata
 from adapters.database.task_rows import TaskRows
 from core.errors import Refused, Trouble
@@ -65,21 +66,21 @@ class Database:
 
     def __init__(self, url: str, *, lease_times: LeaseTimes = DEFAULT_TIMES) -> None:
         self._engine = new_engine(url)
-        self._reader = for_readers(self._engine)
+        self._reader, self._writer = for_readers(self._engine), for_writers(self._engine)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self._times = lease_times
         self._turn = asyncio.Lock()
-        self._newest_event = 0
         self._appended = asyncio.Event()
 
     async def open(self) -> None:
         """See that it can be written; Refused or Unreachable, with why, when it cannot. Then `upgrade`."""
         async with self._writing() as connection:
             if self._is_sqlite:
-                await connection.exec_driver_sql("PRAGMA user_version=0")  # BEGIN says nothing of a read-only file
+                await connection.execute(text("PRAGMA user_version=0"))  # BEGIN says nothing of a read-only file
 
     async def close(self) -> None:
         """Let go of every connection."""
+        await self._writer.dispose()
         await self._engine.dispose()
 
     async def upgrade(self) -> None:
@@ -101,10 +102,10 @@ class Database:
         async with self._writing() as connection:
             rows = Rows(connection, self._times)
             yield rows
+            await rows.write_events()
             if rows.broken:
                 raise rows.broken
-        if rows.newest_event:
-            self._newest_event = rows.newest_event
+        if rows.has_events:
             self._appended.set()
             self._appended = asyncio.Event()
 
@@ -146,8 +147,6 @@ class Database:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_seconds
         while True:
-            if self._newest_event > after:
-                return True
             appended = self._appended
             async with self.reading() as rows:
                 if await rows.events(after=after, limit=1):
@@ -179,13 +178,13 @@ class Database:
     @asynccontextmanager
     async def _writing(
         self, *, in_turn: bool = True, seconds: float = _LONGEST_WRITE_SECONDS
-    ) -> AsyncGenerator[AsyncConnection]:
+    ) -> AsyncGenerator[AsyncConnection | Writing]:
         """A connection in a write transaction. `in_turn`: wait for the other writers first; beats need not."""
         limit = asyncio.timeout(seconds)
         try:
             async with limit, self._turn if in_turn else nullcontext():
                 with self._translated():
-                    async with self._engine.begin() as connection:
+                    async with self._writer.begin() as connection:
                         if in_turn and not self._is_sqlite:
                             await connection.execute(select(func.pg_advisory_xact_lock(_WRITERS)))
                         yield connection

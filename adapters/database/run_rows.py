@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.database.connections import Connected, changed_columns, changed_since, columns, fields
+from adapters.database.connections import Connected, Row, changed_columns, changed_since, columns, fields, insert_of
+from adapters.database.sqlite import Writing
 from adapters.database.tables import events, journal, runs, seals, settings
 from adapters.database.tables import evidence as gates
 from core.errors import Refused
@@ -17,14 +19,27 @@ from core.registry import Argv, Sha
 class RunRows(Connected):
     """The part of a transaction that is about runs; see `core.ports.Transaction`."""
 
-    newest_event = 0
-    """The number of the last event that this transaction appended."""
+    def __init__(self, connection: AsyncConnection | Writing) -> None:
+        super().__init__(connection)
+        self.has_events = False
+        self._unwritten: list[Row] = []
 
-    async def append_event(self, event: Event) -> Event:
-        self.newest_event = await self._insert(events, event)
-        return msgspec.structs.replace(event, id=self.newest_event)
+    async def append_event(self, event: Event) -> None:
+        self.has_events = True
+        self._unwritten.append(columns(events, event))
+
+    async def write_events(self) -> None:
+        """Those that were appended: nobody asks what became of them, so one statement takes all of a transaction."""
+        rows, self._unwritten = self._unwritten, []
+        if rows:
+            await self._run(insert_of(events), rows)
+
+    async def last_event(self) -> int:
+        await self.write_events()
+        return (await self._run(select(func.max(events.c.id)))).scalar() or 0
 
     async def events(self, *, after: int = 0, release: str | None = None, limit: int | None = 500) -> list[Event]:
+        await self.write_events()
         wanted = select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
         if release is not None:
             wanted = wanted.where(events.c.release == release)
@@ -57,7 +72,7 @@ class RunRows(Connected):
         return {row["key"]: Entry(**row) for row in rows.mappings()}
 
     async def put_entry(self, entry: Entry) -> None:
-        await self._put(journal, {"release": entry.release, "key": entry.key}, columns(journal, entry))
+        await self._put(journal, ("release", "key"), columns(journal, entry))
 
     async def evidence(self, repository: str, commit: Sha, argv: Argv) -> Evidence | None:
         same = (gates.c.repository == repository, gates.c.commit == commit)
@@ -77,7 +92,7 @@ class RunRows(Connected):
         return (await self._run(select(settings.c.value).where(settings.c.name == name))).scalar_one_or_none()
 
     async def put_setting(self, name: str, value: str) -> None:
-        await self._put(settings, {"name": name}, {"value": value})
+        await self._put(settings, ("name",), {"name": name, "value": value})
 
     async def _runs(self, *where: ColumnElement[bool], limit: int | None = None) -> list[Run]:
         """The chosen runs, newest first."""

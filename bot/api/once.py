@@ -7,20 +7,36 @@ does not (it looks outside, it runs tools) claims the key first; a claim without
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from typing import NamedTuple
 
 import msgspec
 
 from bot.api.problems import Rejected
-from core.access import Answered
+from core.access import Answered, Used
 from core.errors import Reason, Trouble
 from core.records import Lease, Records, Transaction
 
 KEPT = timedelta(days=7)
 Call = Callable[[Records], Awaitable[bytes]]
+
+
+class Write(NamedTuple):
+    """What is to be done once. `keeps_answer`: False where the answer holds a secret."""
+
+    claim: Answered
+    call: Call
+    keeps_answer: bool = True
+
+
+class Given(NamedTuple):
+    """An answer; `repeated`: it was given before, and nothing is done."""
+
+    answer: bytes
+    repeated: bool
 
 
 class Within:
@@ -53,36 +69,41 @@ def used_for(bearer: str, key: str, request: bytes, now: datetime) -> Answered:
     return Answered(bearer=bearer, key=key, request=hashlib.sha256(request).hexdigest(), at=now)
 
 
-async def within(tx: Transaction, records: Records, claim: Answered, call: Call, *, keep: bool) -> tuple[bytes, bool]:
-    """The answer, and whether it was given before. A refusal is to undo the whole transaction, the key too."""
-    if (earlier := await _earlier(tx, claim)) is not None:
-        return earlier, True
-    answer = await call(Within(records, tx))
-    await tx.put_answered(msgspec.structs.replace(claim, answer=answer if keep else None))
-    return answer, False
+async def within(tx: Transaction, records: Records, writes: Sequence[Write]) -> list[Given]:
+    """Their answers, one after the other. A refusal is to undo the whole transaction, the keys too."""
+    known, given = await tx.answered([write.claim.used for write in writes]), list[Given]()
+    new: dict[Used, Answered] = {}
+    for write in writes:
+        claim = write.claim
+        if earlier := known.get(claim.used):
+            given.append(Given(_again(earlier, claim), repeated=True))
+            continue
+        given.append(Given(await write.call(Within(records, tx)), repeated=False))
+        kept = msgspec.structs.replace(claim, answer=given[-1].answer if write.keeps_answer else None)
+        known[claim.used] = new[claim.used] = kept
+    await tx.put_answered([*new.values()])
+    return given
 
 
-async def after_a_claim(records: Records, claim: Answered, call: Call) -> tuple[bytes, bool]:
-    """The answer, and whether it was given before. A trouble gives the key back."""
+async def after_a_claim(records: Records, claim: Answered, call: Call) -> Given:
+    """The answer of what does not fit into a transaction. A trouble gives the key back."""
     async with records.transaction() as tx:
-        if (earlier := await _earlier(tx, claim)) is not None:
-            return earlier, True
-        await tx.put_answered(claim)
+        if earlier := (await tx.answered([claim.used])).get(claim.used):
+            return Given(_again(earlier, claim), repeated=True)
+        await tx.put_answered([claim])
     try:
         answer = await call(records)
     except Trouble:
         async with records.transaction() as tx:
-            await tx.drop_answered(claim.bearer, claim.key)
+            await tx.drop_answered(claim.used)
         raise
     async with records.transaction() as tx:
-        await tx.put_answered(msgspec.structs.replace(claim, answer=answer))
-    return answer, False
+        await tx.put_answered([msgspec.structs.replace(claim, answer=answer)])
+    return Given(answer, repeated=False)
 
 
-async def _earlier(tx: Transaction, claim: Answered) -> bytes | None:
-    found = await tx.answered(claim.bearer, claim.key)
-    if found is None:
-        return None
+def _again(found: Answered, claim: Answered) -> bytes:
+    """The answer that was given; Rejected (409) where it answers something else, or is not known."""
     if found.request != claim.request:
         what, at = "this Idempotency-Key was used for another request", f"{found.at:%Y-%m-%d %H:%M:%S} UTC"
         why = f"at {at}, or by a token with other roles"

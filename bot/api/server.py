@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from http import HTTPStatus
@@ -35,8 +35,8 @@ from core.doorkeeper import Doorkeeper
 from core.errors import NeedsOperator, Reason, Refused, Trouble
 from core.permissions import Actor
 from core.ports import Clock
-from core.records import Records
-from core.tokens import digest
+from core.records import Records, Transaction
+from core.tokens import Token, digest
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Faces = Mapping[type, Any]
@@ -57,7 +57,8 @@ class Api:
         self._records, self._clock, self._over = records, clock, over
         self._faces = over(records)
         self._rate, self._places = rate or Rate(), Places()
-        self._looks, self._writes = Together(records.reading, _LOOKS), Together(records.transaction, _WRITES)
+        self._looks = Together(records.reading, _LOOKS, _tokens)
+        self._writes = Together(records.transaction, _WRITES, self._written)
         self._streams = Streams(records)
 
     @asynccontextmanager
@@ -144,9 +145,7 @@ class Api:
             if route.is_long:
                 answer, repeated = await once.after_a_claim(self._records, claim, call)
             else:
-                answer, repeated = await self._writes.do(
-                    lambda tx: once.within(tx, self._records, claim, call, keep=route.keeps_answer)
-                )
+                answer, repeated = await self._writes.do(once.Write(claim, call, route.keeps_answer))
             headers["Idempotency-Replayed"] = str(repeated).lower()
         else:
             answer = await call(self._records)
@@ -176,10 +175,13 @@ class Api:
             raise Rejected(HTTPStatus.UNAUTHORIZED, [reason], headers)
         doorkeeper: Doorkeeper = self._faces[Doorkeeper]
         try:
-            return doorkeeper.admit(await self._looks.do(lambda tx: tx.token(digest(secret.strip()))))
+            return doorkeeper.admit(await self._looks.do(digest(secret.strip())))
         except Refused as refusal:
             headers["WWW-Authenticate"] += ', error="invalid_token"'
             raise Rejected(HTTPStatus.UNAUTHORIZED, refusal.reasons, headers) from refusal
+
+    async def _written(self, tx: Transaction, writes: Sequence[once.Write]) -> list[once.Given]:
+        return await once.within(tx, self._records, writes)
 
     async def _forget(self) -> None:
         """Old answers go, now and every hour; a record that is busy is tried again the next time."""
@@ -190,6 +192,11 @@ class Api:
             except Trouble as trouble:
                 _log.warning("old answers stay: %s", trouble, extra={"action": "api.forget"})
             await asyncio.sleep(_FORGET_SECONDS)
+
+
+async def _tokens(tx: Transaction, digests: Sequence[str]) -> list[Token | None]:
+    found = await tx.tokens_of(digests)
+    return [found.get(one) for one in digests]
 
 
 async def _listener(server: web.Server, host: str, port: int) -> asyncio.Server:

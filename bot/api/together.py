@@ -5,39 +5,45 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from core.errors import Trouble
 from core.records import Transaction
 from core.unforeseen import or_trouble
 
+Asked = TypeVar("Asked")
 Got = TypeVar("Got")
 
 
-class _Part(Generic[Got]):
+class _Part(Generic[Asked, Got]):
     """One of those who share, and how it ended, which counts when the transaction has."""
 
     got: Got | None = None
     trouble: Trouble | None = None
 
-    def __init__(self, act: Callable[[Transaction], Awaitable[Got]]) -> None:
-        self.act = act
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
 
 
-class Together:
-    """Opens transactions for up to `most` acts at a time, first come, first served.
+class Together(Generic[Asked, Got]):
+    """Opens transactions for up to `most` who ask at a time, first come, first served; `answers` has one for each.
 
     One at a time: of all who write at once, only `most` stand before the next write of a ship.
     """
 
-    def __init__(self, opened: Callable[[], AbstractAsyncContextManager[Transaction]], most: int) -> None:
-        self._opened, self._most = opened, most
-        self._waiting: list[_Part[Any]] = []
+    def __init__(
+        self,
+        opened: Callable[[], AbstractAsyncContextManager[Transaction]],
+        most: int,
+        answers: Callable[[Transaction, Sequence[Asked]], Awaitable[Sequence[Got]]],
+    ) -> None:
+        self._opened, self._most, self._answers = opened, most, answers
+        self._waiting: list[_Part[Asked, Got]] = []
         self._turn = asyncio.Lock()
 
-    async def do(self, act: Callable[[Transaction], Awaitable[Got]]) -> Got:
-        """What `act` gives or raises, once that lasts. It may be run again from its beginning, by itself or others."""
-        mine = _Part(act)
+    async def do(self, asked: Asked) -> Got:
+        """The answer, or what it raises, once that lasts. It may be done again from its beginning, alone or not."""
+        mine = _Part[Asked, Got](asked)
         self._waiting.append(mine)
         try:
             async with self._turn:
@@ -57,17 +63,22 @@ class Together:
                 await self._ended([one])
         self._waiting = [one for one in self._waiting if one not in parts]
 
-    async def _ended(self, parts: Sequence[_Part[Any]]) -> bool:
-        """Do all of it in one transaction; False, and nothing done, when one of several raised something."""
-        running = None
+    async def _ended(self, parts: Sequence[_Part[Asked, Got]]) -> bool:
+        """Do all of it in one transaction; False when that broke off, and several are to be done each alone.
+
+        Also where nobody can tell whether it lasts: what was done already must know itself again (bot/api/once.py).
+        """
+        is_open = False
         try:
             async with self._opened() as tx:
-                for running in parts:
-                    running.got = await or_trouble("the request", running.act(tx))
-                running = None
+                is_open = True
+                answers = await or_trouble("the request", self._answers(tx, [one.asked for one in parts]))
         except Trouble as trouble:
-            if running and len(parts) > 1:
+            if is_open and len(parts) > 1:
                 return False
             for one in parts:
                 one.trouble = trouble
+        else:
+            for one, got in zip(parts, answers, strict=True):
+                one.got = got
         return True

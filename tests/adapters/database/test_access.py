@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from adapters.database.records import Database
-from core.access import Answered
+from core.access import Answered, Used
 from core.errors import Refused
 from core.permissions import Role
 from core.tokens import new_token
@@ -27,8 +27,7 @@ async def test_a_token_comes_back_by_its_digest_as_it_was_stored_and_as_it_was_c
     async with database.transaction() as rows:
         await rows.update_token(stored, revoked)
     async with database.reading() as rows:
-        assert await rows.token("digest one") == revoked
-        assert await rows.token("digest three") is None
+        assert await rows.tokens_of(["digest one", "digest three"]) == {"digest one": revoked}
         assert await rows.tokens() == [other, revoked]
 
 
@@ -43,16 +42,16 @@ async def test_an_answer_is_kept_by_bearer_and_key_and_forgotten_when_it_is_old(
     given = msgspec.structs.replace(USED, answer=b'{"slug":"a"}')
     other = msgspec.structs.replace(USED, bearer="builder-two", at=NOW + timedelta(days=1))
     async with database.transaction() as rows:
-        for one in (USED, given, other):
-            await rows.put_answered(one)
+        await rows.put_answered([USED])
+        await rows.put_answered([given, other])
+    asked = [Used("builder-one", "k1"), Used("builder-one", "k2"), Used("builder-two", "k1")]
     async with database.transaction() as rows:
-        assert await rows.answered("builder-one", "k1") == given
-        assert await rows.answered("builder-one", "k2") is None
+        assert await rows.answered(asked) == {given.used: given, other.used: other}
         await rows.forget_answered(NOW + timedelta(hours=1))
-        assert await rows.answered("builder-one", "k1") is None
-        assert await rows.answered("builder-two", "k1") == other
-        await rows.drop_answered("builder-two", "k1")
-        assert await rows.answered("builder-two", "k1") is None
+        assert await rows.answered(asked) == {other.used: other}
+        await rows.drop_answered(other.used)
+        assert await rows.answered(asked) == {}
+        await rows.put_answered([])
 
 
 async def test_the_last_event_of_an_empty_record_is_none(database: Database) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from adapters.database.records import Database, HeldLease
 from adapters.database.tables import leases
 from core.errors import LeaseLost, Refused
 from tests.adapters.database.samples import PATIENCE_SECONDS, SHORT, another_process, says
+from tests.world.waiting import until
 
 
 async def test_the_second_is_refused_and_told_who_holds_the_train_and_since_when(
@@ -226,8 +228,14 @@ async def _steal(database: Database) -> None:
 
 async def _freeze_outside_a_transaction(database: Database, pid: int) -> None:
     """SIGSTOP while the child is not writing: on SQLite it would keep everybody from writing."""
+    threads = Path(f"/proc/{pid}/task")
+
+    def is_frozen() -> bool:
+        return all((one / "stat").read_text().rpartition(")")[2].split()[0] == "T" for one in threads.iterdir())
+
     async with database.transaction():
         os.kill(pid, signal.SIGSTOP)
+        await until(is_frozen)  # on a busy machine, a thread may go on for a while and write behind us
 
 
 @asynccontextmanager

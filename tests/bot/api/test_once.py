@@ -8,6 +8,7 @@ import pytest
 
 from bot.api import once
 from bot.api.problems import Rejected
+from core.access import Used
 from core.errors import StepFailed
 from core.permissions import Role
 from core.records import Records
@@ -63,8 +64,8 @@ async def test_the_secret_of_a_token_is_shown_once_and_not_kept_as_an_answer(ser
     assert (again.status, again.whats) == (409, ["cannot tell what became of this request"])
     assert len([one for one in await olive.get("/v1/tokens") if one["name"] == "builder-one"]) == 1
     async with service.database.reading() as tx:
-        kept = await tx.answered("olive", "k1")
-    assert kept and kept.answer is None
+        [kept] = (await tx.answered([Used("olive", "k1")])).values()
+    assert kept.answer is None
     assert issued["secret"]
 
 
@@ -88,7 +89,8 @@ async def test_a_process_that_dies_between_act_and_answer_has_done_neither_or_bo
 
     async def asked(call: once.Call) -> tuple[bytes, bool]:
         async with service.database.transaction() as tx:
-            return await once.within(tx, service.database, claim, call, keep=True)
+            [given] = await once.within(tx, service.database, [once.Write(claim, call)])
+            return given
 
     with pytest.raises(Killed):
         await asked(dies)
