@@ -19,6 +19,7 @@ from adapters.database.sqlite import Writer, Writing, async_engine
 from core.errors import Refused, Trouble, Unreachable
 
 Row = Mapping[str, object]
+_Key = TypeVar("_Key", str, int)
 _Kind = TypeVar("_Kind", bound=msgspec.Struct)
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _JSON: dict[str, Any] = {
@@ -113,7 +114,7 @@ class Connected:
         key = result.inserted_primary_key
         return key[0] if key else 0
 
-    async def _all_of(self, kind: type[_Kind], owner: Column[str], value: str) -> list[_Kind]:
+    async def _all_of(self, kind: type[_Kind], owner: Column[_Key], value: _Key) -> list[_Kind]:
         """The rows whose `owner` is `value`, in their order."""
         rows = await self._run(_select_of(kind, owner), {"wanted": value})
         return [kind(**row) for row in rows.mappings()]
@@ -158,7 +159,7 @@ def fields(table: Table, kind: type[msgspec.Struct]) -> list[Column[Any]]:
 
 
 @cache
-def _select_of(kind: type[msgspec.Struct], owner: Column[str]) -> sa.Select[Any]:
+def _select_of(kind: type[msgspec.Struct], owner: Column[Any]) -> sa.Select[Any]:
     table = owner.table
     order = table.c.position if "position" in table.c else table.c.id
     return select(*fields(table, kind)).where(owner == sa.bindparam("wanted")).order_by(order)

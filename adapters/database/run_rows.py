@@ -59,7 +59,7 @@ class RunRows(Connected):
             raise changed_since(f"the {before.kind} of {before.release}")
 
     async def run(self, run_id: int) -> Run | None:
-        return next(iter(await self._runs(runs.c.id == run_id)), None)
+        return next(iter(await self._all_of(Run, runs.c.id, run_id)), None)
 
     async def latest_run(self, release: str) -> Run | None:
         return next(iter(await self._runs(runs.c.release == release, limit=1)), None)
