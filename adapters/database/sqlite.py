@@ -46,7 +46,7 @@ class Writer:
 
     def __init__(self, url: sa.URL, **options: Any) -> None:
         self._engine = sa.create_engine(url.set(drivername="sqlite"), **options)
-        self._thread = ThreadPoolExecutor(1, "sqlite writer")
+        self._thread = _one_thread()
 
         def connect(_dialect: object, _record: object, places: list[str], settings: dict[str, Any]) -> Any:
             return _settled(places[0], settings | {"check_same_thread": False})
@@ -65,9 +65,10 @@ class Writer:
             await self._there(partial(writing.end, commits=is_well))
 
     async def dispose(self) -> None:
-        """Let go of the file."""
+        """Let go of the file and the thread; like an engine, it may be used again."""
         await self._there(self._engine.dispose)
-        self._thread.shutdown()
+        self._thread.shutdown(wait=False)
+        self._thread = _one_thread()
 
     async def _there(self, run: Callable[[], _Got]) -> _Got:
         return await _to_its_end(asyncio.get_running_loop().run_in_executor(self._thread, run))
@@ -214,6 +215,10 @@ class _OneTrip:
         with closing(cursor):
             self._rows = cursor.fetchall()
             self.description, self.rowcount, self.lastrowid = cursor.description, cursor.rowcount, cursor.lastrowid
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "sqlite writer")
 
 
 async def _to_its_end(running: asyncio.Future[_Got]) -> _Got:
