@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -133,6 +134,16 @@ async def test_whoever_follows_hears_of_an_event_from_this_process_at_once(datab
             newest = await rows.last_event()
     assert heard.result()
     assert not await database.wait_for_events(newest, 0.05)
+
+
+async def test_a_transaction_sees_the_events_that_it_appended_in_their_order(database: Database) -> None:
+    async with database.transaction() as rows:
+        for actor in ("ada", "rex"):
+            await rows.append_event(msgspec.structs.replace(an_event(), actor=actor))
+        assert [event.actor for event in await rows.events()] == ["ada", "rex"]
+        await rows.append_event(an_event())
+    async with database.reading() as rows:
+        assert [event.id for event in await rows.events()] == [1, 2, 3]
 
 
 async def test_whoever_follows_hears_of_an_event_from_another_process(database: Database, url: str) -> None:

@@ -98,6 +98,18 @@ async def test_a_process_that_dies_between_act_and_answer_has_done_neither_or_bo
     assert await asked(lives) == (b"answer", True)
 
 
+async def test_the_same_twice_in_one_transaction_is_done_once(service: Service) -> None:
+    claim, calls = once.used_for("ada", "k1", b"a request", service.station.ports.clock.now()), list[str]()
+
+    async def call(_: Records) -> bytes:
+        calls.append("done")
+        return b"answer"
+
+    async with service.database.transaction() as tx:
+        given = await once.within(tx, service.database, [once.Write(claim, call), once.Write(claim, call)])
+    assert (given, calls) == ([(b"answer", False), (b"answer", True)], ["done"])
+
+
 async def test_what_is_long_and_broke_off_is_not_repeated_but_asked_about(service: Service) -> None:
     claim = once.used_for("olive", "k1", b"a request", service.station.ports.clock.now())
     calls: list[str] = []
