@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -30,12 +30,12 @@ _STATEMENTS_WITHOUT_A_BREAK = 10  # half a millisecond
 
 
 def async_engine(url: sa.URL, **options: Any) -> AsyncEngine:
-    """For readers: every statement is a trip to the thread of its connection, which no cancellation cuts off."""
-    engine = create_async_engine(url, connect_args={"async_creator_fn": _Uncut.to}, **options)
+    """For readers: every statement, with its rows, is one trip to the thread of its connection."""
+    engine = create_async_engine(url, connect_args={"async_creator_fn": _Threaded.to}, **options)
 
     def begin(connection: sa.Connection) -> None:
         readonly = bool(connection.get_execution_options().get("readonly"))
-        cast("_Uncut", connection.connection.driver_connection).begin(readonly=readonly)
+        cast("_Threaded", connection.connection.driver_connection).begin(readonly=readonly)
 
     event.listen(engine.sync_engine, "begin", begin)
     return engine
@@ -71,7 +71,8 @@ class Writer:
         self._thread = _one_thread()
 
     async def _there(self, run: Callable[[], _Got]) -> _Got:
-        return await _to_its_end(asyncio.get_running_loop().run_in_executor(self._thread, run))
+        """What `run` gives. A cancellation cuts off who waits and nothing else: the end still follows the beginning."""
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, run))
 
 
 class Writing:
@@ -117,17 +118,17 @@ class Writing:
         return self._opened
 
 
-class _Uncut(aiosqlite.Connection):
-    """A connection whose statements are never cut off by a cancellation, which waits for their end instead.
+class _Threaded(aiosqlite.Connection):
+    """A connection with a thread of its own, which can be stopped twice, as SQLAlchemy does after a cancellation.
 
-    Cut off, and again while SQLAlchemy closes it, the original waits for its thread for ever: nobody could exit.
+    The original waits then for a thread that has gone: nobody could exit.
     """
 
     _ended: asyncio.Future[Any] | None = None
     _first: Sequence[str] = ()
 
     @classmethod
-    def to(cls, path: str, **options: Any) -> _Uncut:
+    def to(cls, path: str, **options: Any) -> _Threaded:
         """A connection to the file at `path`, to be awaited."""
         options["check_same_thread"] = False
         connection = cls(lambda: _settled(path, options), 64)
@@ -147,7 +148,7 @@ class _Uncut(aiosqlite.Connection):
                 self._conn.execute(statement)
             run(self._conn)
 
-        await self._execute(there)
+        await self._execute(there)  # pyright: ignore[reportUnknownMemberType]
 
     async def commit(self) -> None:
         await self._end(self._conn.commit)
@@ -158,22 +159,7 @@ class _Uncut(aiosqlite.Connection):
     async def _end(self, end: Callable[[], None]) -> None:
         self._first = ()
         if self._conn.in_transaction:
-            await self._execute(end)
-
-    async def _connect(self) -> aiosqlite.Connection:
-        async with AsyncExitStack() as unless_connected:
-            unless_connected.push_async_callback(self._stopped)
-            connection = await super()._connect()
-            unless_connected.pop_all()
-        return connection
-
-    async def _stopped(self) -> None:
-        await (self.stop() or asyncio.sleep(0))
-
-    async def _execute(self, fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        running = asyncio.get_running_loop().create_future()
-        self._tx.put_nowait((running, partial(fn, *args, **options)))  # pyright: ignore[reportUnknownMemberType]
-        return await _to_its_end(running)
+            await self._execute(end)  # pyright: ignore[reportUnknownMemberType]
 
     def cursor(self) -> Any:
         return _OneTrip(self)
@@ -192,7 +178,7 @@ class _OneTrip:
     lastrowid: int | None = None
     arraysize = 1
 
-    def __init__(self, connection: _Uncut) -> None:
+    def __init__(self, connection: _Threaded) -> None:
         self._connection = connection
         self._rows: list[Any] = []
 
@@ -219,19 +205,6 @@ class _OneTrip:
 
 def _one_thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, "sqlite writer")
-
-
-async def _to_its_end(running: asyncio.Future[_Got]) -> _Got:
-    """What `running` gives; a cancellation waits until it has ended."""
-    cancelled: asyncio.CancelledError | None = None
-    while not running.done():
-        try:
-            await asyncio.wait([running])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled:
-        raise cancelled from running.exception()
-    return running.result()
 
 
 def _settled(path: str, options: Mapping[str, Any]) -> sqlite3.Connection:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-import msgspec
 import msgspec
 import pytest
 import sqlalchemy as sa
@@ -109,17 +109,45 @@ async def test_a_writer_cancelled_twice_while_it_waits_for_another_one_leaves_no
         async with neighbour.transaction() as rows:
             await rows.put_setting("name", "cancelled")
 
-    async def cancel(twice: asyncio.Task[None]) -> None:
-        for _ in range(2):
-            await asyncio.wait([twice], timeout=0.1)
-            twice.cancel()
-
     before = asyncio.all_tasks()
     for _ in range(3):
         async with database.transaction():
             waiting = asyncio.create_task(write())
-            await cancel(waiting)
+            await cancel_twice(waiting)
         await asyncio.wait_for(asyncio.wait([waiting]), PATIENCE_SECONDS)
+    await nothing_is_left(before)
+    async with neighbour.transaction() as rows:
+        assert await rows.setting("name") is None
+
+
+async def test_a_reader_cancelled_twice_in_the_middle_of_a_long_look_leaves_nothing_that_never_ends(
+    database: Database,
+) -> None:
+    count = sa.select(sa.literal(1).label("n")).cte(recursive=True)
+    count = count.union_all(sa.select(count.c.n + 1).where(count.c.n < 2_000_000))
+
+    async def read() -> None:
+        async with database.reading() as rows:
+            await rows._run(sa.select(sa.func.max(count.c.n)))  # pyright: ignore[reportPrivateUsage]
+
+    before = asyncio.all_tasks()
+    for _ in range(3):
+        reading = asyncio.create_task(read())
+        await cancel_twice(reading)
+        await asyncio.wait_for(asyncio.wait([reading]), PATIENCE_SECONDS)
+        assert reading.cancelled()
+    await nothing_is_left(before)
+    async with database.reading() as rows:
+        assert await rows.setting("name") is None
+
+
+async def cancel_twice(task: asyncio.Task[None]) -> None:
+    for _ in range(2):
+        await asyncio.wait([task], timeout=0.1)
+        task.cancel()
+
+
+async def nothing_is_left(before: set[asyncio.Task[Any]]) -> None:
     if left := asyncio.all_tasks() - before:
         _, pending = await asyncio.wait(left, timeout=PATIENCE_SECONDS)
         assert not pending
