@@ -25,12 +25,13 @@ from core.tasks import MOVES, TITLE_LIMIT, Stage, Task, TaskQuery, TaskType, leg
 
 Picked = app_commands.Choice[str]
 Text = app_commands.Range[str, 1, 6000]
+_AGAIN = (Stage.REVIEWED, Stage.ASSEMBLED)  # what QA found is mended, handed off, and looked at again
 _WHERE = {
     "start": (Stage.DESIGNED,),
-    "handoff": (Stage.BUILDING, Stage.SUBMITTED, Stage.BLOCKED),
+    "handoff": (Stage.BUILDING, Stage.SUBMITTED, Stage.BLOCKED, *_AGAIN),
     "block": (Stage.BUILDING, Stage.SUBMITTED),
     "unblock": (Stage.BLOCKED,),
-    "review": (Stage.SUBMITTED,),
+    "review": (Stage.SUBMITTED, *_AGAIN),
     "actual": (Stage.SHIPPED, Stage.ARCHIVED),
     "archive": (Stage.SHIPPED,),
 }

@@ -13,6 +13,7 @@ from core.registry import Registry
 from core.tasks import Stage, Task, TaskType, Work, one_line, problems
 
 _FIXED = frozenset({Stage.SUBMITTED, Stage.REVIEWED, Stage.ASSEMBLED, Stage.SHIPPED, Stage.ARCHIVED})
+_LONGEST_WAY = 10
 _REVIEWED_FIELDS = ("shape", "works", "post_deploy_cmd")
 
 
@@ -77,7 +78,8 @@ def with_dependency(task: Task, on: str, way: Sequence[str], *, remove: bool) ->
     """
     reasons: list[Reason] = []
     if way:
-        circle = " → ".join((task.slug, *way))
+        seen = way if len(way) <= _LONGEST_WAY else (*way[:3], f"{len(way) - 6} more", *way[-3:])
+        circle = " → ".join((task.slug, *seen))
         reasons.append(Reason(f"{task.slug} cannot depend on {on}", f"in a circle: {circle}", "leave one of them out"))
     if task.stage in (Stage.ASSEMBLED, Stage.SHIPPED, Stage.ARCHIVED):
         next_ = f"release eject {task.slug}, then again" if task.stage is Stage.ASSEMBLED else "make another task"

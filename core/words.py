@@ -87,8 +87,9 @@ def short(sha: str) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """So many of what `noun` names one of: `1 task`, `2 tasks`, `0 tasks`."""
-    return f"{number} {noun}" + "s" * (number != 1)
+    """So many of what `noun` names one of: `1 task`, `2 tasks`, `0 repositories`."""
+    many = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
+    return f"{number} {noun if number == 1 else many}"
 
 
 def lasting(seconds: float) -> str:

@@ -102,3 +102,4 @@ def test_durations_read_like_durations(seconds: float, words: str) -> None:
 
 def test_numbers_of_things_read_like_numbers_of_things() -> None:
     assert [counted(number, "task") for number in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]
+    assert [counted(number, "repository") for number in (1, 2)] == ["1 repository", "2 repositories"]

@@ -13,7 +13,7 @@ from core.registry import App, Package, Sha
 from core.releases import Release, ReleaseState
 from core.train.freeze import freeze, record
 from core.train.step import Commit, Results, Step
-from core.words import short
+from core.words import counted, short
 
 
 class Ridden(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ class Freeze(Step, frozen=True, tag="freeze"):
 
     @property
     def title(self) -> str:
-        return f"freeze {len(self.riding)} repositories as QA saw them"
+        return f"freeze what QA saw of {counted(len(self.riding), 'repository')}"
 
     @property
     def identity(self) -> tuple[str, ...]:
