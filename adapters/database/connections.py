@@ -78,7 +78,7 @@ def trouble(error: Exception, url: sa.URL) -> Trouble:
     if isinstance(error, IntegrityError | DataError | UnicodeError | OverflowError):
         reason = f"{meaning} ({why})" if meaning else why
         return Refused("the record does not take this", reason, "look again at what it says now, then try again")
-    place = url.render_as_string(hide_password=True)
+    place = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
     if url.get_backend_name() == "sqlite":
         return Refused(f"the database {place} refuses", f"{meaning} ({why})" if meaning else why, _sqlite_advice(why))
     if isinstance(error, OperationalError | InterfaceError):

@@ -82,6 +82,7 @@ class Writing:
         self.engine, self.dialect = engine, engine.dialect
         self._there = there
         self._opened: sa.Connection | None = None
+        self._looks: list[CursorResult[Any]] = []
         self._said = 0
 
     def begin(self) -> None:
@@ -93,6 +94,8 @@ class Writing:
         """Blocks until the disk has it."""
         if self._opened is None:
             return
+        for look in self._looks:
+            look.close()  # one that was not read to its end would go on seeing what was there then
         with self._opened as connection:  # which rolls back what is not committed
             if not commits:
                 return
@@ -106,7 +109,10 @@ class Writing:
         self._said += 1
         if self._said % _STATEMENTS_WITHOUT_A_BREAK == 0:
             await asyncio.sleep(0)
-        return self._connection.execute(statement, parameters)
+        result = self._connection.execute(statement, parameters)
+        if result.returns_rows:
+            self._looks.append(result)
+        return result
 
     async def run_sync(self, run: Callable[[sa.Connection], _Got]) -> _Got:
         """Let `run` have the connection, in the thread: it may take long."""

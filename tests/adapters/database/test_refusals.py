@@ -146,7 +146,10 @@ async def test_a_transaction_that_never_ends_is_ended(database: Database) -> Non
 
 async def test_a_file_that_is_no_database_is_refused_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("dear diary\n" * 1000)
-    await _refused_to_open(f"sqlite:///{tmp_path}/notes.txt", "notes.txt refuses.*not a database.*name another file")
+    await _refused_to_open(
+        f"sqlite:///{tmp_path}/notes.txt",
+        rf"the database sqlite:///{tmp_path}/notes.txt refuses.*not a database.*name another file",
+    )
 
 
 async def test_a_folder_that_is_not_there_is_refused_with_advice(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from adapters.database.connections import columns, new_engine
 from adapters.database.records import Database
-from adapters.database.tables import tasks
+from adapters.database.tables import settings, tasks
 from core.errors import Refused
 from core.releases import attach
 from core.tasks import Stage, TaskQuery
@@ -162,6 +162,22 @@ async def test_whoever_follows_hears_of_an_event_from_this_process_at_once(datab
             newest = await rows.last_event()
     assert heard.result()
     assert not await database.wait_for_events(newest, 0.05)
+
+
+async def test_a_look_that_was_not_read_to_its_end_keeps_nobody_from_writing_later(
+    database: Database, neighbour: Database
+) -> None:
+    kept: list[object] = []
+    for number in range(2):
+        async with database.transaction() as rows:
+            await rows.put_setting("ours", str(number))
+            await rows.put_setting(f"more {number}", "")
+            looking = await rows._run(sa.select(settings))  # pyright: ignore[reportPrivateUsage]
+            kept += [looking, looking.fetchone()]
+        async with neighbour.transaction() as rows:
+            await rows.put_setting("theirs", str(number))
+    async with database.transaction() as rows:
+        assert [await rows.setting(name) for name in ("ours", "theirs")] == ["1", "1"]
 
 
 async def test_a_transaction_sees_the_events_that_it_appended_in_their_order(database: Database) -> None:
