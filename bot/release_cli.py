@@ -87,7 +87,7 @@ async def release_prepare(station: Station, name: str | None) -> int:
     """Merge the tasks, bring them to QA, and freeze what QA saw."""
     from bot.following import follow
 
-    run = await station.conductor.prepare(actor(), name, "cli")
+    run = await station.conductor.prepare(actor(), name)
     return await follow(station, run.release, run.id)
 
 
@@ -126,7 +126,7 @@ async def release_ship(station: Station, name: str | None, digest: str | None, d
     say(proposal(found))
     if found.problems:
         return 2
-    ship = await station.conductor.ship(actor(), found.release, digest or _confirmed(found), "cli")
+    ship = await station.conductor.ship(actor(), found.release, digest or _confirmed(found))
     return await follow(station, found.release, ship.id)
 
 

@@ -69,7 +69,7 @@ class ReleaseCommands(app_commands.Group, name="release", description="The relea
 
     @app_commands.command(description="Merge the tasks, bring them to QA, and freeze what QA saw")
     async def prepare(self, interaction: discord.Interaction, release: str | None = None) -> None:
-        run = await self._conductor.prepare(await self._acting(interaction), release, "discord")
+        run = await self._conductor.prepare(await self._acting(interaction), release)
         await answer(
             interaction, answer_screens.done(f"{plain(run.release)} is being prepared", "follow it in its thread")
         )

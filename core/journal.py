@@ -32,7 +32,7 @@ class RunState(StrEnum):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A plan that was let go (JSON of `core.train.plan.Plan`) and how far it is. `attempt` grows with every resume.
 
-    `origin`: where the confirmation was given, in the words of that face (`discord:CHANNEL:MESSAGE`, `cli`).
+    `origin`: where the confirmation was given: a face, or the message that was pressed (`discord:CHANNEL:MESSAGE`).
     """
 
     release: str

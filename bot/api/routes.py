@@ -176,10 +176,7 @@ _NOT_YOURS = frozenset(
     ("stage", "builder", "release", "created_at", "started_at", "completed_at", "actual", "revision")
 )
 _UNBORN = {"slug": "", "created_at": datetime.fromtimestamp(0, UTC)}
-_BY_API = {"origin": "api"}
-_started = partial(
-    _train, method="POST", shows=run_shown, is_long=True, hides=frozenset(_BY_API), defaults=_BY_API
-)  # runs wherever a dispatcher lives
+_started = partial(_train, method="POST", shows=run_shown, is_long=True)  # runs wherever a dispatcher lives
 
 ROUTES: tuple[Route, ...] = (
     _board(method="GET", path="/v1/me", use_case=me),
@@ -220,7 +217,7 @@ ROUTES: tuple[Route, ...] = (
     _train(method="POST", path=f"{_RELEASE}/freeze", use_case=Conductor.freeze, is_long=True),
     _train(method="GET", path=f"{_RELEASE}/plan", use_case=Conductor.plan, shows=plan_shown, is_long=True),
     _train(method="POST", path=f"{_RELEASE}/offer", use_case=Conductor.offer, shows=plan_shown, is_long=True),
-    _started(path=f"{_RELEASE}/ship", use_case=Conductor.ship),
+    _started(path=f"{_RELEASE}/ship", use_case=Conductor.ship, hides=frozenset({"origin"})),
     _train(method="POST", path=f"{_RELEASE}/resume", use_case=Conductor.resume, shows=run_shown),
     _train(method="POST", path=f"{_RELEASE}/cancel", use_case=Conductor.cancel, shows=run_shown),
     _train(method="GET", path=f"{_RELEASE}/notes", use_case=Conductor.notes),

@@ -57,7 +57,7 @@ class Desk:
         return release
 
     async def _let_go(
-        self, tx: Transaction, release: Release, kind: RunKind, proposal: Proposal, actor: Actor, origin: str
+        self, tx: Transaction, release: Release, kind: RunKind, proposal: Proposal, actor: Actor, origin: str = ""
     ) -> Run:
         """Store the run that `actor` starts of what was proposed, and say so."""
         assert proposal.plan
@@ -74,7 +74,7 @@ class Desk:
                 confirmed_by=actor.name,
                 confirmed_at=now,
                 mention=actor.mention,
-                origin=origin,
+                origin=origin or actor.face,
             )
         )
         facts: dict[str, Value] = {"run": run.id, "kind": run.kind, "digest": run.digest}

@@ -38,7 +38,7 @@ class Preparing(Desk):
         """What would merge, conflict and go to QA, and every problem at once; changes nothing."""
         return await self._assembly(*await self._riding(slug))
 
-    async def prepare(self, actor: Actor, slug: str | None, origin: str) -> Run:
+    async def prepare(self, actor: Actor, slug: str | None = None) -> Run:
         """Start to bring the train to QA and freeze it; it runs wherever a dispatcher lives (spec 5).
 
         Refused with every problem at once, or while another run is on its way. What an earlier prepare did is
@@ -56,7 +56,7 @@ class Preparing(Desk):
             if current.revision != release.revision or await members(tx, current) != tasks:
                 raise Refused(f"{slug} was changed just now", "its plan is another one", "release prepare")
             await tx.update_release(current, reopen(current))
-            return await self._let_go(tx, current, RunKind.PREPARE, proposal, actor, origin)
+            return await self._let_go(tx, current, RunKind.PREPARE, proposal, actor)
 
     async def freeze(self, actor: Actor, slug: str | None = None) -> Release:
         """For a team without QA: what every release branch of the train is now, is what production gets (spec 5.2)."""

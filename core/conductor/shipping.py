@@ -58,7 +58,7 @@ class Shipping(Desk):
                 await tx.put_setting(_offer_key(proposal.release, proposal.digest), offer.expires_at.isoformat())
         return offer
 
-    async def ship(self, actor: Actor, slug: str, digest: str, origin: str) -> Run:
+    async def ship(self, actor: Actor, slug: str, digest: str, origin: str = "") -> Run:
         """Start the ship that was offered under `digest`; it runs wherever a dispatcher lives (spec 6.2).
 
         Refused when it was never offered, has expired, or one is running; PlanChanged when the world has moved.

@@ -66,7 +66,7 @@ async def confirmed_ship(team: Team, at_once: int) -> AsyncGenerator[Confirmed]:
         await conductor.freeze(OLIVE, RELEASE)
         offer = await conductor.offer(OLIVE, RELEASE)
         assert not offer.proposal.problems, offer.proposal.problems
-        ship = await conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "benchmark")
+        ship = await conductor.ship(OLIVE, RELEASE, offer.proposal.digest)
 
         async def drive() -> Run:
             ended = await Dispatcher(ports, "benchmark").drive(ship.id)

@@ -28,7 +28,7 @@ async def offered(station: Station) -> str:
 
 async def confirm(station: Station, digest: str) -> Run:
     """Press the button."""
-    return await station.conductor.ship(OLIVE, RELEASE, digest, "test")
+    return await station.conductor.ship(OLIVE, RELEASE, digest)
 
 
 # ── one confirmation ───────────────────────────────────────────────────────────────────────────────────────────────

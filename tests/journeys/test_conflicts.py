@@ -25,7 +25,7 @@ async def test_a_conflict_is_ejected_with_its_paths_and_the_rest_ride_on(satelli
     for slug in ("kiosk-prices", "kiosk-sign"):
         await conductor.add(OLIVE, slug)
 
-    run = await conductor.prepare(OLIVE, RELEASE, "test")
+    run = await conductor.prepare(OLIVE, RELEASE)
     assert run.kind is RunKind.PREPARE
     progress = await satellite.drive(run)
     assert (progress.state, progress.reasons) == (RunState.FINISHED, ())

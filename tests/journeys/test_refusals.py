@@ -33,7 +33,7 @@ async def require_nothing_moved(journey: DemoJourney, *effects: str) -> Release:
 async def require_refused(journey: DemoJourney, proposal: Proposal) -> None:
     """There is no way to start a ship with this plan."""
     with pytest.raises(Refused):
-        await journey.station.conductor.ship(OLIVE, RELEASE, proposal.digest, "test")
+        await journey.station.conductor.ship(OLIVE, RELEASE, proposal.digest)
 
 
 async def freeze_and_ship(journey: DemoJourney) -> None:

@@ -140,7 +140,7 @@ class Journey(Generic[W]):
 
     async def confirm(self) -> Run:
         """Read the plan and press the button; nothing runs yet."""
-        return await self.station.conductor.ship(OLIVE, RELEASE, await self.offered(), "test")
+        return await self.station.conductor.ship(OLIVE, RELEASE, await self.offered())
 
     async def drive(self, ship: Run) -> Progress:
         """Run a confirmed ship until it rests."""

@@ -131,13 +131,13 @@ class Station:
 
     async def brought_to_qa(self) -> Run:
         """Prepare, and drive to wherever it ends."""
-        return await self.dispatcher.drive((await self.conductor.prepare(OLIVE, RELEASE, "test")).id)
+        return await self.dispatcher.drive((await self.conductor.prepare(OLIVE, RELEASE)).id)
 
     async def confirmed(self) -> int:
         """Offer and confirm; returns the id of the ship."""
         offer = await self.conductor.offer(OLIVE, RELEASE)
         assert not offer.proposal.problems, offer.proposal.problems
-        return (await self.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "test")).id
+        return (await self.conductor.ship(OLIVE, RELEASE, offer.proposal.digest)).id
 
     async def shipped(self) -> Run:
         """Offer, confirm and drive to wherever it ends."""

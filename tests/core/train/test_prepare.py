@@ -128,7 +128,7 @@ async def test_half_a_task_does_not_ship(train: Station) -> None:
 async def test_a_train_of_which_nobody_would_be_left_is_not_prepared(station: Station) -> None:
     await station.conductor.open(OLIVE, RELEASE, await station.reviewed(draft("gone", "docs")))
     with pytest.raises(Refused, match="r1 has nothing to prepare") as refusal:
-        await station.conductor.prepare(OLIVE, RELEASE, "test")
+        await station.conductor.prepare(OLIVE, RELEASE)
     assert "gone: " in refusal.value.reasons[0].why
 
 
@@ -165,7 +165,7 @@ async def test_a_red_test_stops_the_prepare_before_anything_reaches_qa(train: St
 
 
 async def test_the_prepare_of_a_dead_process_is_taken_over(train: Station) -> None:
-    await train.conductor.prepare(OLIVE, RELEASE, "test")
+    await train.conductor.prepare(OLIVE, RELEASE)
     await train.dispatcher.tick()
     assert await state_of(train) is ReleaseState.ASSEMBLED
 
@@ -189,7 +189,7 @@ async def test_a_prepare_that_is_cancelled_during_a_deploy_lets_it_end_and_does_
 async def test_two_prepares_at_once_are_one(train: Station, neighbour: Station) -> None:
     other = Station(neighbour.world, neighbour.ports.records, train.ports.scratch, train.registry)
     both = await asyncio.gather(
-        *(one.conductor.prepare(OLIVE, RELEASE, "test") for one in (train, other)), return_exceptions=True
+        *(one.conductor.prepare(OLIVE, RELEASE) for one in (train, other)), return_exceptions=True
     )
     assert sorted(type(one).__name__ for one in both) == ["Refused", "Run"]
 
@@ -203,7 +203,7 @@ async def test_nobody_gets_on_and_nothing_ships_while_it_is_prepared(train: Stat
             conductor.add(OLIVE, "late"),
             conductor.eject(OLIVE, "words"),
             conductor.offer(OLIVE),
-            conductor.prepare(OLIVE, None, "test"),
+            conductor.prepare(OLIVE, None),
         ):
             with pytest.raises(Refused, match="r1 is being prepared already"):
                 await attempt
@@ -217,7 +217,7 @@ async def test_nothing_is_prepared_while_it_ships(train: Station) -> None:
 
     async def prepared_meanwhile() -> None:
         with pytest.raises(Refused, match="r1 is shipping already"):
-            await train.conductor.prepare(OLIVE, RELEASE, "test")
+            await train.conductor.prepare(OLIVE, RELEASE)
 
     train.world.meanwhile["deploy hub"] = prepared_meanwhile
     assert (await train.shipped()).state is RunState.FINISHED
@@ -242,7 +242,7 @@ async def test_a_task_that_was_attached_while_it_was_planned_is_not_forgotten(tr
 
     train.world.meanwhile["git hub"] = attached
     with pytest.raises(Refused, match="r1 was changed just now"):
-        await train.conductor.prepare(OLIVE, RELEASE, "test")
+        await train.conductor.prepare(OLIVE, RELEASE)
 
 
 async def test_a_branch_that_moves_while_qa_looks_is_not_frozen(train: Station) -> None:

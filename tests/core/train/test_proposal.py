@@ -36,7 +36,7 @@ async def assert_cannot_start(station: Station, *what: str) -> None:
     offer = await station.conductor.offer(OLIVE, RELEASE)
     assert whats(offer.proposal) == list(what)
     with pytest.raises(Refused, match="was offered"):
-        await station.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "test")
+        await station.conductor.ship(OLIVE, RELEASE, offer.proposal.digest)
     assert station.world.ledger == []
     assert (await station.conductor.status(RELEASE)).progress is None
 
@@ -233,7 +233,7 @@ async def test_a_dry_run_changes_nothing_and_shows_the_plan_that_ship_then_accep
     assert await assembled.conductor.events(RELEASE, 0) == events
     offer = await assembled.conductor.offer(OLIVE, RELEASE)
     assert offer.proposal == dry
-    ship = await assembled.conductor.ship(OLIVE, RELEASE, dry.digest, "test")
+    ship = await assembled.conductor.ship(OLIVE, RELEASE, dry.digest)
     assert ship.digest == dry.digest
 
 
@@ -262,7 +262,7 @@ async def test_a_world_that_changed_since_the_offer_shows_the_new_plan_instead(a
     ).artefacts
     assembled.world.published["money", "1.1.0"] = {artefact.filename: artefact.sha256}
     with pytest.raises(PlanChanged) as changed:
-        await assembled.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "test")
+        await assembled.conductor.ship(OLIVE, RELEASE, offer.proposal.digest)
     assert outlooks(changed.value.proposal)["publish:money"] is Outlook.SKIP
     assert changed.value.proposal.digest != offer.proposal.digest
     assert (await assembled.conductor.status(RELEASE)).progress is None
@@ -273,7 +273,7 @@ async def test_a_train_that_changed_since_the_offer_is_not_shipped(assembled: St
     await assembled.conductor.eject(OLIVE, "words")
     await assembled.conductor.freeze(OLIVE)
     with pytest.raises(PlanChanged):
-        await assembled.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "test")
+        await assembled.conductor.ship(OLIVE, RELEASE, offer.proposal.digest)
 
 
 async def test_a_problem_that_came_up_since_the_offer_refuses_the_confirmation(assembled: Station) -> None:
@@ -281,7 +281,7 @@ async def test_a_problem_that_came_up_since_the_offer_refuses_the_confirmation(a
     world = assembled.world
     world.refs["docs", "release"] = world.commit({"late": b""}, world.refs["docs", "release"])
     with pytest.raises(Refused, match="docs has drifted"):
-        await assembled.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "test")
+        await assembled.conductor.ship(OLIVE, RELEASE, offer.proposal.digest)
     assert world.ledger == []
 
 
@@ -290,16 +290,16 @@ async def test_an_offer_expires(assembled: Station) -> None:
     offer = await assembled.conductor.offer(OLIVE, RELEASE)
     assembled.world.now += OFFER_LASTS + timedelta(seconds=1)
     with pytest.raises(Refused, match="the confirmation has expired"):
-        await assembled.conductor.ship(OLIVE, RELEASE, offer.proposal.digest, "test")
+        await assembled.conductor.ship(OLIVE, RELEASE, offer.proposal.digest)
     assert (await assembled.shipped()).state is RunState.FINISHED
 
 
 async def test_what_was_never_offered_cannot_be_confirmed(assembled: Station) -> None:
     with pytest.raises(Refused, match="no plan '0123456789' was offered for r1"):
-        await assembled.conductor.ship(OLIVE, RELEASE, "0123456789", "test")
+        await assembled.conductor.ship(OLIVE, RELEASE, "0123456789")
     dry = await proposed(assembled)
     with pytest.raises(Refused, match="was offered for r1"):
-        await assembled.conductor.ship(OLIVE, RELEASE, dry.digest, "test")
+        await assembled.conductor.ship(OLIVE, RELEASE, dry.digest)
 
 
 @pytest.mark.parametrize("actor", [ADA, REX, Actor("nobody", frozenset(), Face.DISCORD)], ids=lambda actor: actor.name)
@@ -315,11 +315,11 @@ async def test_only_operators_open_fill_freeze_offer_ship_resume_cancel_and_aban
         conductor.eject(actor, "words"),
         conductor.freeze(actor),
         conductor.offer(actor),
-        conductor.ship(actor, RELEASE, digest, "test"),
+        conductor.ship(actor, RELEASE, digest),
         conductor.resume(actor),
         conductor.cancel(actor),
         conductor.abandon(actor),
     ):
         with pytest.raises(Refused, match="only the operator role may"):
             await attempt
-    assert (await conductor.ship(OLIVE, RELEASE, digest, "test")).confirmed_by == "olive"
+    assert (await conductor.ship(OLIVE, RELEASE, digest)).confirmed_by == "olive"

@@ -109,7 +109,7 @@ async def test_code_that_changed_after_its_review_does_not_ride_unseen(prepared:
     assert changed.why == f"handoff of {at:%Y-%m-%d %H:%M} UTC by ada; no approval since: heavy, light"
     assert (await conductor.plan()).unseen == (await conductor.assembly()).proposal.unseen == (changed,)
     with pytest.raises(PlanChanged):
-        await conductor.ship(OLIVE, RELEASE, offered.digest, "test")
+        await conductor.ship(OLIVE, RELEASE, offered.digest)
     await board.review(REX, "words", Seat.HEAVY, Verdict.APPROVE)
     assert await odd(prepared) == [("words changed after its review", "task review words light VERDICT")]
     await board.review(TESS, "words", Seat.LIGHT, Verdict.APPROVE)

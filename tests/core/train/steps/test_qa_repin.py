@@ -204,5 +204,5 @@ async def test_a_riding_package_that_is_taken_from_a_path_is_refused_before_anyt
     found = (await train.conductor.assembly(RELEASE)).proposal
     assert [problem.what for problem in found.problems] == ["what is not in git cannot be at a commit"]
     with pytest.raises(Refused, match="not in git"):
-        await train.conductor.prepare(OLIVE, RELEASE, "test")
+        await train.conductor.prepare(OLIVE, RELEASE)
     assert train.world.ledger == before

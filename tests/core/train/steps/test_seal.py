@@ -96,7 +96,7 @@ async def test_a_seal_of_an_older_train_is_no_verdict_on_a_newer_commit(assemble
         shown.extend((one.sha, one.seal) for one in await assembled.conductor.deployments() if one.app.name == "turf")
 
     world.meanwhile["smoke turf"] = look
-    ship = await assembled.conductor.ship(OLIVE, "r2", offer.proposal.digest, "test")
+    ship = await assembled.conductor.ship(OLIVE, "r2", offer.proposal.digest)
     assert (await assembled.dispatcher.drive(ship.id)).state is RunState.FINISHED
     assert shown == [(newer, None)]
 
