@@ -61,7 +61,6 @@ class Together(Generic[Asked, Got]):
         if not await self._ended(parts):  # what one of them raised undid all of it
             for one in parts:
                 await self._ended([one])
-        self._waiting = [one for one in self._waiting if one not in parts]
 
     async def _ended(self, parts: Sequence[_Part[Asked, Got]]) -> bool:
         """Do all of it in one transaction; False when that broke off, and several are to be done each alone.
@@ -81,4 +80,5 @@ class Together(Generic[Asked, Got]):
         else:
             for one, got in zip(parts, answers, strict=True):
                 one.got = got
+        self._waiting = [one for one in self._waiting if one not in parts]
         return True

@@ -76,6 +76,39 @@ async def test_who_gives_up_first_does_not_take_the_others_along(
     assert await is_set(database, "a", "b", "c") == [False, True, True]
 
 
+async def test_who_was_refused_is_not_done_after_all_when_another_one_gives_up(
+    together: Together[Act, str], database: Database
+) -> None:
+    begun, hung, full = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def begins(tx: Transaction) -> str:
+        begun.set()
+        await full.wait()
+        return "begun"
+
+    times = iter((ValueError("a bug"), Refused("not now")))
+
+    async def refused_twice(tx: Transaction) -> str:
+        return await sets("b", next(times, None))(tx)
+
+    async def hangs(tx: Transaction) -> str:
+        hung.set()
+        return await asyncio.get_running_loop().create_future()
+
+    alone = asyncio.create_task(together.do(begins))
+    await begun.wait()
+    first, refused, last = [asyncio.create_task(together.do(act)) for act in (sets("a"), refused_twice, hangs)]
+    await asyncio.sleep(0)
+    full.set()
+    await hung.wait()
+    first.cancel()
+    with pytest.raises(Refused, match="not now"):
+        await refused
+    last.cancel()
+    await asyncio.gather(alone, first, last, return_exceptions=True)
+    assert await is_set(database, "a", "b") == [True, False]
+
+
 async def test_nobody_is_told_of_success_where_the_shared_transaction_was_lost(
     together: Together[Act, str], database: Database
 ) -> None:
