@@ -26,11 +26,11 @@ class Presses:
     def __init__(self, settings: DiscordSettings, conductor: Conductor) -> None:
         self._settings, self._conductor = settings, conductor
 
-    async def press(self, interaction: discord.Interaction, button: Button, act: Act) -> None:
+    async def press(self, interaction: discord.Interaction, button: Button) -> None:
         """One press."""
         await interaction.response.defer()
         actor = actor_of(interaction, self._settings.roles)
-        match act:
+        match button.act:
             case Act.SHIP:
                 await self._ship(interaction, button, actor)
             case Act.CANCEL:
@@ -38,8 +38,8 @@ class Presses:
             case Act.RESUME:
                 await self._resume(interaction, button, actor, None)
             case Act.HAPPENED | Act.AGAIN:
-                await self._resume(interaction, button, actor, Answer(act is Act.HAPPENED))
-            case _:
+                await self._resume(interaction, button, actor, Answer(button.act is Act.HAPPENED))
+            case act:
                 raise AssertionError(f"{act} is no act on a train")
 
     async def _ship(self, interaction: discord.Interaction, button: Button, actor: Actor) -> None:

@@ -97,9 +97,9 @@ class _Hands:
 
     async def press(self, interaction: discord.Interaction, button: Button) -> None:
         if button.act in TRAIN_ACTS:
-            await self._presses.press(interaction, button, button.act)
+            await self._presses.press(interaction, button)
         else:
-            await self._forms.press(interaction, button, button.act)
+            await self._forms.press(interaction, button)
 
     async def submit(self, interaction: discord.Interaction, opener: Button, typed: Mapping[str, str]) -> None:
         await self._forms.submit(interaction, opener, typed)

@@ -31,13 +31,13 @@ class TaskForms:
         form = await self._form(interaction, opener)
         await interaction.response.send_modal(modal(filled(form, typed or {})))
 
-    async def press(self, interaction: discord.Interaction, button: Button, act: Act) -> None:
+    async def press(self, interaction: discord.Interaction, button: Button) -> None:
         """Turn to another page, or open a form again after a refusal, which kept what was typed."""
         message = interaction.message
         assert message
-        if act is not Act.PAGE:
+        if button.act is not Act.PAGE:
             typed = await typed_before(message)
-            if act is Act.EDIT:
+            if button.act is Act.EDIT:
                 typed = task_screens.touched(button.mark, typed)
             await self.open(interaction, button, typed)
             return
