@@ -1,4 +1,4 @@
-"""Who goes before whom: by dependency level, the hub before its satellites (spec 6.3). Pure and stable."""
+"""Who goes before whom: by dependency level, packages before apps, the hub before its satellites. Pure and stable."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import graphlib
 from collections.abc import Collection, Mapping, Sequence
 
 from core.errors import Refused
-from core.registry import App
+from core.registry import App, Package, Registry
+from core.tasks import Task
 
 
 def levels(names: Sequence[str], requires: Mapping[str, Collection[str]]) -> list[list[str]]:
@@ -46,5 +47,12 @@ def way(start: str, end: str, requires: Mapping[str, Collection[str]]) -> tuple[
 
 
 def hub_first(apps: Sequence[App]) -> list[App]:
-    """The hub, then the satellites in the given order."""
+    """The hub, then the satellites in the given order (spec 6.3)."""
     return sorted(apps, key=lambda app: not app.hub)
+
+
+def riding(tasks: Sequence[Task], registry: Registry) -> list[Package | App]:
+    """The repositories of `tasks`: packages, hub, satellites."""
+    names = {name for task in tasks for name in task.repositories}
+    apps = hub_first([app for name, app in registry.apps.items() if name in names])
+    return [*(package for name, package in registry.packages.items() if name in names), *apps]

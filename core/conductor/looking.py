@@ -12,10 +12,10 @@ from core.errors import Refused
 from core.events import Event
 from core.journal import LeaseHolder, SealRecord
 from core.notes import ReleaseNotes, decoded
+from core.order import riding
 from core.registry import App, Package
 from core.releases import Release, ReleaseState
 from core.tasks import Task
-from core.train.freeze import riding
 from core.train.plan import legible
 from core.train.progress import Progress, progress
 from core.train.sightings import Sighting, sight

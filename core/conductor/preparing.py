@@ -10,10 +10,11 @@ from msgspec.structs import replace
 from core.conductor.desk import Desk, members
 from core.errors import Reason, Refused, Trouble
 from core.journal import Run, RunKind
+from core.order import riding
 from core.permissions import Actor, Role, require
 from core.releases import Release, assemble, reopen
 from core.tasks import Task
-from core.train.freeze import freeze, record, riding
+from core.train.freeze import freeze, record
 from core.train.prepare_plan import not_on_qa, prepare_plan, prepare_problems
 from core.train.proposal import Proposal, looked_over
 from core.train.queue import Queue, assembled

@@ -14,7 +14,7 @@ from core.records import Transaction
 from core.releases import Release, ReleaseState
 from core.train.answer import Answer, settle
 from core.train.plan import decoded, ship_plan
-from core.train.prepare_plan import rides
+from core.train.prepare_plan import is_planned_for
 
 
 class Running(Desk):
@@ -82,7 +82,7 @@ class Running(Desk):
     async def _is_planned_still(self, tx: Transaction, release: Release, run: Run) -> bool:
         """True while the plan is what it was; of a shipped release only the end is to be written."""
         if run.kind is RunKind.PREPARE:
-            return release.is_active and rides(decoded(run.plan), release)
+            return release.is_active and is_planned_for(decoded(run.plan), release)
         if release.state not in (ReleaseState.ASSEMBLED, ReleaseState.SHIPPED):
             return False
         return ship_plan(release, await members(tx, release), self.registry).digest == run.plan_digest

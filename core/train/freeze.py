@@ -15,25 +15,16 @@ import msgspec
 
 from core.errors import Reason, Refused, Trouble
 from core.events import Event, EventKind
-from core.order import hub_first
 from core.permissions import Actor
 from core.ports import Dependency, Ecosystem, Ports, Relation
 from core.records import Transaction
-from core.registry import App, Package, Registry, Sha
+from core.registry import App, Package, Sha
 from core.releases import Artefact, Frozen, Release, assemble
-from core.tasks import Task
 from core.unforeseen import or_trouble
 from core.words import short
 
 Seen = Mapping[str, Sha]
 """Repository → the commit that QA saw."""
-
-
-def riding(tasks: Sequence[Task], registry: Registry) -> list[Package | App]:
-    """The repositories of `tasks`: packages, hub, satellites. Pure."""
-    names = {name for task in tasks for name in task.repositories}
-    apps = hub_first([app for name, app in registry.apps.items() if name in names])
-    return [*(package for name, package in registry.packages.items() if name in names), *apps]
 
 
 async def freeze(

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from core.errors import Reason
+from core.order import riding
 from core.ports import Pin
 from core.registry import App, Package, Place, Registry, Repository
 from core.releases import Release
 from core.tasks import Task
-from core.train.freeze import riding
 from core.train.plan import Phase, Plan, gate, lanes, post_deploys, unroutable
 from core.train.queue import BranchQueue, Queue
 from core.train.step import Commit
@@ -24,14 +24,14 @@ def prepare_problems(release: Release, tasks: Sequence[Task], registry: Registry
     """Every reason in the record not to start."""
     if not release.is_active:
         return [Reason(f"{release.slug} is {release.state}", "only an active release is prepared", "release open NAME")]
-    staying = staying_of(tasks, queue)
+    staying = _staying(tasks, queue)
     if not staying:
         why = "; ".join(f"{one.task}: {one.because}" for one in queue.ejections) or "it has no members"
         return [Reason(f"{release.slug} has nothing to prepare", why, "release add TASK")]
-    rides = riding(staying, registry)
+    repositories = riding(staying, registry)
     found = [
         Reason(f"nobody can look at the QA of {app.name}", "its qa_deploy has no smoke_url", "add smoke_url to it")
-        for app in rides
+        for app in repositories
         if isinstance(app, App) and app.qa_deploy and not app.qa_url
     ]
     # What is frozen ships whole: an ejected task would ride all the same, maybe in one of its repositories only (L25).
@@ -39,14 +39,14 @@ def prepare_problems(release: Release, tasks: Sequence[Task], registry: Registry
         Reason(f"{one.repository} carries {one.task}, which does not ride", "an earlier prepare merged it", one.revert)
         for branch in queue.branches
         for one in branch.foreign
-        if one.task and branch.repository in {repository.name for repository in rides}
+        if one.task and branch.repository in {repository.name for repository in repositories}
     ]
     return [*found, *unroutable(staying, registry)]
 
 
 def prepare_plan(release: Release, tasks: Sequence[Task], registry: Registry, queue: Queue) -> Plan:
     """The plan of a prepare without `prepare_problems`; an app without a QA target is merged and frozen only."""
-    staying, branches = staying_of(tasks, queue), {branch.repository: branch for branch in queue.branches}
+    staying, branches = _staying(tasks, queue), {branch.repository: branch for branch in queue.branches}
     repositories = riding(staying, registry)
     apps = [one for one in repositories if isinstance(one, App)]
     pins = {app.name: _pins(branches[app.name], repositories, branches) for app in apps}
@@ -75,8 +75,8 @@ def prepare_plan(release: Release, tasks: Sequence[Task], registry: Registry, qu
     return Plan(release.slug, tuple(phase for phase in phases if phase.lanes))
 
 
-def rides(plan: Plan, release: Release) -> bool:
-    """True while those ride for whom this prepare was planned, ejected already or still to be."""
+def is_planned_for(plan: Plan, release: Release) -> bool:
+    """True while those ride for whom this prepare was planned, whether or not it has ejected the others already."""
     staying = [step.members for step in plan.steps if isinstance(step, Freeze)]
     ejected = {step.ejection.task for step in plan.steps if isinstance(step, Eject)}
     return staying == [tuple(member for member in release.members if member not in ejected)]
@@ -88,18 +88,18 @@ def not_on_qa(plan: Plan) -> tuple[str, ...]:
     return tuple(app.name for app in ridden if isinstance(app, App) and app.qa_deploy is None)
 
 
-def staying_of(tasks: Sequence[Task], queue: Queue) -> list[Task]:
+def _staying(tasks: Sequence[Task], queue: Queue) -> list[Task]:
     """Those who are not ejected."""
     left = {ejection.task for ejection in queue.ejections}
     return [task for task in tasks if task.slug not in left]
 
 
-def _pins(branch: BranchQueue, riding: Sequence[Repository], branches: Mapping[str, BranchQueue]) -> tuple[Pin, ...]:
+def _pins(branch: BranchQueue, ridden: Sequence[Repository], branches: Mapping[str, BranchQueue]) -> tuple[Pin, ...]:
     """What the app of `branch` takes by reference and rides, at the commit that will be frozen (spec 5.4)."""
     return tuple(
         sorted(
             Pin(one.name, one.ecosystem, one.distribution, commit=branches[one.name].tip)
-            for one in riding
+            for one in ridden
             if isinstance(one, Package) and one.name in branch.by_reference
         )
     )

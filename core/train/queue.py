@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from core.errors import Reason, Refused, Trouble, Unreachable
+from core.order import riding
 from core.ports import Conflict, Ports, Relation
 from core.registry import App, Package, Registry, Repository, Sha, unknown
 from core.releases import Release
@@ -26,7 +27,7 @@ from core.train.branch import (
     trouble_of,
     without_pins,
 )
-from core.train.freeze import branch_uses, riding
+from core.train.freeze import branch_uses
 from core.words import short
 
 T = TypeVar("T")

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from core.errors import Refused
 from core.observations import Already, NotYet
+from core.order import riding
 from core.ports import Ports
 from core.releases import ReleaseState
-from core.train.freeze import riding
 from core.train.step import Commit
 from core.train.steps import Freeze
 from core.train.steps.freeze import Ridden
