@@ -17,7 +17,7 @@ from core.tasks import Task
 from core.train.freeze import freeze, record
 from core.train.prepare_plan import not_on_qa, prepare_plan, prepare_problems
 from core.train.proposal import Proposal, looked_over
-from core.train.queue import Queue, assembled
+from core.train.queue import Queue, queue_of
 
 
 class Assembly(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ class Preparing(Desk):
 
     async def _assembly(self, release: Release, tasks: list[Task]) -> Assembly:
         try:
-            queue = await assembled(release, tasks, self.registry, self._ports)
+            queue = await queue_of(release, tasks, self.registry, self._ports)
         except Trouble as trouble:
             return Assembly(None, Proposal(release.slug, None, (), trouble.reasons))
         aboard = [task.slug for task in tasks]

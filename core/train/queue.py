@@ -100,7 +100,7 @@ def order(tasks: Sequence[Task], registry: Registry) -> list[Task]:
     return list(placed.values())
 
 
-async def assembled(release: Release, tasks: Sequence[Task], registry: Registry, ports: Ports) -> Queue:
+async def queue_of(release: Release, tasks: Sequence[Task], registry: Registry, ports: Ports) -> Queue:
     """The queue of `release` as origin is now; changes nothing that others see. `tasks`: its members, as attached.
 
     Raises what no ejection can mend, for all repositories at once: Unreachable, or Refused (main does not merge).
@@ -111,17 +111,17 @@ async def assembled(release: Release, tasks: Sequence[Task], registry: Registry,
     _raise_all([Refused(*unknown("repository", name, registry.repositories)) for name in strangers])
     rides = order(tasks, registry)
     lines = await _all_of(_line(repository, rides, ports) for repository in riding(rides, registry))
-    assembly = _Assembly({line.found.repository.name: line for line in lines}, ports)
+    merging = _Merging({line.found.repository.name: line for line in lines}, ports)
     seats = list[tuple[Task, asyncio.Task[None]]]()
     async with asyncio.TaskGroup() as group:
         for task in rides:
             before = [seat for other, seat in seats if _meet(task, other)]
-            seats.append((task, group.create_task(assembly.take(task, before), name=f"merge {task.slug}")))
-    _raise_all(assembly.troubles)
-    staying = [task for task in rides if task.slug not in assembly.ejected]
+            seats.append((task, group.create_task(merging.take(task, before), name=f"merge {task.slug}")))
+    _raise_all(merging.troubles)
+    staying = [task for task in rides if task.slug not in merging.ejected]
     packages = list(registry.packages.values())
     branches = await _all_of(line.closed(staying, packages, ports) for line in lines)
-    return Queue(tuple(branches), tuple(assembly.ejected[task.slug] for task in rides if task not in staying))
+    return Queue(tuple(branches), tuple(merging.ejected[task.slug] for task in rides if task not in staying))
 
 
 async def rebuilt(repository: Repository, queue: BranchQueue, ports: Ports) -> Sha:
@@ -168,7 +168,7 @@ class _Line:
         )
 
 
-class _Assembly:
+class _Merging:
     """Every line, and who had to stay behind. A task takes its place on all of its lines at once, or on none."""
 
     def __init__(self, lines: Mapping[str, _Line], ports: Ports) -> None:

@@ -17,7 +17,7 @@ from core.registry import App, Registry
 from core.releases import Release
 from core.tasks import Task
 from core.train.branch import pin_message
-from core.train.queue import BranchQueue, Ejection, assembled
+from core.train.queue import BranchQueue, Ejection, queue_of
 from core.train.steps import Merge
 from tests.adapters.test_git import Team
 from tests.adapters.test_merging import machine
@@ -41,7 +41,7 @@ class Yard:
 
     async def queue(self, *tasks: Task) -> tuple[BranchQueue, tuple[Ejection, ...]]:
         release = Release(slug="r1", opened_by="olive", opened_at=datetime(2026, 1, 1, tzinfo=UTC))
-        queue = await assembled(release, tasks, Registry({}, {"hub": self.hub}), self.ports(self.ours))
+        queue = await queue_of(release, tasks, Registry({}, {"hub": self.hub}), self.ports(self.ours))
         return queue.branches[0], queue.ejections
 
     async def pushed(self, *tasks: Task) -> BranchQueue:

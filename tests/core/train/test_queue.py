@@ -20,7 +20,7 @@ from core.registry import Sha
 from core.releases import Release
 from core.tasks import Task, Work
 from core.train.branch import task_of
-from core.train.queue import BranchQueue, Queue, assembled, order, rebuilt
+from core.train.queue import BranchQueue, Queue, order, queue_of, rebuilt
 from tests.world.toy import World
 from tests.world.toy_ports import toy_ports
 from tests.world.toy_train import RELEASE, Station, draft, registry
@@ -52,7 +52,7 @@ class Yard:
 
     async def queue(self) -> Queue:
         """What the queue is now."""
-        return await assembled(release(), self.tasks, REGISTRY, self.station.ports)
+        return await queue_of(release(), self.tasks, REGISTRY, self.station.ports)
 
     async def pushed(self) -> Queue:
         """The queue, pushed to origin."""
@@ -204,7 +204,7 @@ def test_of_every_task_all_is_merged_or_nothing(works: list[tuple[dict[str, str]
             world.refs[name, f"feat/t{at}"] = world.commit({**world.commits[root][1], path: f"{at}".encode()}, root)
         tasks.append(draft(f"t{at}", *places, depends_on=(f"t{need}",) if need < at else ()))
     ports = toy_ports(world, cast(Records, None), Path())
-    queue = asyncio.run(assembled(release(), tasks, REGISTRY, ports))
+    queue = asyncio.run(queue_of(release(), tasks, REGISTRY, ports))
     gone = {ejection.task for ejection in queue.ejections}
     contained = {branch.repository: world.ancestors(branch.tip) for branch in queue.branches}
     for task in tasks:

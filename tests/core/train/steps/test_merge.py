@@ -7,7 +7,7 @@ import pytest
 from core.errors import Refused, StepFailed, Unreachable
 from core.observations import Already, NotYet
 from core.registry import Sha
-from core.train.queue import assembled
+from core.train.queue import queue_of
 from core.train.steps import Merge
 from tests.core.train.test_power_cuts import cut_off
 from tests.core.train.test_queue import REGISTRY, Yard, of, release
@@ -25,7 +25,7 @@ async def merge_step(yard: Yard) -> Merge:
     yard.push("hub", "main", {"hotfix.py": b""})
     yard.task("one", "hub")
     yard.task("two", "hub")
-    queue = await assembled(release(), yard.tasks, REGISTRY, yard.station.ports)
+    queue = await queue_of(release(), yard.tasks, REGISTRY, yard.station.ports)
     return Merge(repository=REGISTRY.repositories["hub"], queue=of(queue, "hub"))
 
 
@@ -90,7 +90,7 @@ async def test_a_release_branch_that_is_gone_is_refused(yard: Yard) -> None:
 async def test_a_release_branch_that_was_never_there_is_made(yard: Yard) -> None:
     del yard.world.refs["docs", "release"]
     yard.task("one", "docs")
-    queue = await assembled(release(), yard.tasks, REGISTRY, yard.station.ports)
+    queue = await queue_of(release(), yard.tasks, REGISTRY, yard.station.ports)
     step = Merge(repository=REGISTRY.repositories["docs"], queue=of(queue, "docs"))
     assert await step.observe(yard.station.ports, {}) == NotYet()
     await step.perform(yard.station.ports, {})
