@@ -9,6 +9,8 @@ from enum import StrEnum
 import msgspec
 
 from core.observations import Value
+from core.permissions import Actor
+from core.releases import Release
 
 
 class EventKind(StrEnum):
@@ -52,3 +54,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     step: str = ""
     facts: Mapping[str, Value | list[str]] = {}
     id: int = 0
+
+
+def event_of(kind: EventKind, release: Release, actor: Actor, at: datetime, /, **facts: Value) -> Event:
+    """What `actor` did to `release`, to be appended."""
+    return Event(kind=kind, release=release.slug, at=at, actor=actor.name, facts=facts)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 
 from core.board import existing_task
 from core.errors import NotFound, Reason, Refused
-from core.events import Event, EventKind
+from core.events import EventKind, event_of
 from core.journal import Run, RunKind, RunState
 from core.observations import Value
 from core.permissions import Actor
@@ -93,8 +92,3 @@ class Desk:
 async def members(tx: Transaction, release: Release) -> list[Task]:
     """The tasks that ride, in the order of attachment."""
     return [await existing_task(tx, slug) for slug in release.members]
-
-
-def event_of(kind: EventKind, release: Release, actor: Actor, at: datetime, /, **facts: Value) -> Event:
-    """What `actor` did to `release`, to be appended."""
-    return Event(kind=kind, release=release.slug, at=at, actor=actor.name, facts=facts)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.board import existing_task, moved
-from core.conductor.desk import Desk, event_of, members
+from core.conductor.desk import Desk, members
 from core.conversation import blocking
 from core.errors import Reason, Refused
-from core.events import EventKind
+from core.events import EventKind, event_of
 from core.permissions import Actor, Role, require
 from core.records import Transaction
 from core.releases import Release, ReleaseState, attach, close
 from core.tasks import Stage, TrainMove
-from core.train.boarding import take_off
+from core.train.ejecting import take_off
 from core.words import checked_slug
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from core.conductor.desk import Desk, event_of, members
+from core.conductor.desk import Desk, members
 from core.errors import Refused
-from core.events import EventKind
+from core.events import EventKind, event_of
 from core.journal import Run, RunKind, RunState
 from core.observations import Value
 from core.permissions import Actor, Role, require

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from core.errors import Reason, Refused, Trouble
-from core.events import Event, EventKind
+from core.events import EventKind, event_of
 from core.permissions import Actor
 from core.ports import Dependency, Ecosystem, Ports, Relation
 from core.records import Transaction
@@ -46,8 +46,7 @@ async def record(tx: Transaction, before: Release, frozen: tuple[Frozen, ...], b
     """Assemble the release with its freeze, and say so."""
     changed = assemble(before, frozen, at)
     await tx.update_release(before, changed)
-    facts = {"repositories": len(frozen)}
-    await tx.append_event(Event(kind=EventKind.RELEASE_FROZEN, release=changed.slug, at=at, actor=by.name, facts=facts))
+    await tx.append_event(event_of(EventKind.RELEASE_FROZEN, changed, by, at, repositories=len(frozen)))
     return changed
 
 

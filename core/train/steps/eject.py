@@ -7,7 +7,7 @@ from core.conversation import RemarkKind
 from core.observations import Already, Facts, NotYet, Observation
 from core.permissions import ENGINE
 from core.ports import Ports
-from core.train.boarding import take_off
+from core.train.ejecting import take_off
 from core.train.queue import Ejection
 from core.train.step import Results, Step
 
