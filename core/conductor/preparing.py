@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from core.conductor.desk import Desk, members
-from core.errors import Reason, Refused, Trouble
+from core.errors import Refused, Trouble
 from core.journal import Run, RunKind
 from core.order import riding
 from core.permissions import Actor, Role, require
@@ -37,7 +37,10 @@ class Preparing(Desk):
 
     async def assembly(self, slug: str | None = None) -> Assembly:
         """What would merge, conflict and go to QA, and every problem at once; changes nothing."""
-        return await self._assembly(*await self._riding(slug))
+        async with self._ports.records.reading() as tx:
+            release = await self._release(tx, slug)
+            tasks = await members(tx, release)
+        return await self._assembly(release, tasks)
 
     async def prepare(self, actor: Actor, slug: str | None = None) -> Run:
         """Start to bring the train to QA and freeze it; it runs wherever a dispatcher lives (spec 5).
@@ -47,15 +50,15 @@ class Preparing(Desk):
         """
         require(actor, Role.OPERATOR, "prepare a release")
         async with self._ports.records.reading() as tx:
-            slug = (await self._resting(tx, slug)).slug
-        release, tasks = await self._riding(slug)
+            release = await self._resting(tx, slug)
+            tasks = await members(tx, release)
         proposal = (await self._assembly(release, tasks)).proposal
         if proposal.problems:
             raise Refused.all(proposal.problems)
         async with self._ports.records.transaction() as tx:
-            current = await self._resting(tx, slug)
+            current = await self._resting(tx, release.slug)
             if current.revision != release.revision or await members(tx, current) != tasks:
-                raise Refused(f"{slug} was changed just now", "its plan is another one", "release prepare")
+                raise Refused(f"{release.slug} was changed just now", "its plan is another one", "release prepare")
             await tx.update_release(current, reopen(current))
             return await self._let_go(tx, current, RunKind.PREPARE, proposal, actor)
 
@@ -73,11 +76,6 @@ class Preparing(Desk):
                 await self._resting(tx, release.slug)  # a run may have been confirmed meanwhile
                 return await record(tx, release, frozen, actor, self._ports.clock.now())
 
-    async def _riding(self, slug: str | None) -> tuple[Release, list[Task]]:
-        async with self._ports.records.reading() as tx:
-            release = await self._release(tx, slug)
-            return release, await members(tx, release)
-
     async def _assembly(self, release: Release, tasks: list[Task]) -> Assembly:
         try:
             queue = await queue_of(release, tasks, self.registry, self._ports)
@@ -85,7 +83,7 @@ class Preparing(Desk):
             return Assembly(None, Proposal(release.slug, None, (), trouble.reasons))
         aboard = [task.slug for task in tasks]
         waits = {task.slug: tuple(one for one in task.depends_on if one in aboard) for task in tasks}
-        problems: list[Reason] = prepare_problems(release, tasks, self.registry, queue)
+        problems = prepare_problems(release, tasks, self.registry, queue)
         if problems:
             return Assembly(queue, Proposal(release.slug, None, (), tuple(problems)), waits=waits)
         async with self._ports.records.reading() as tx:
