@@ -13,7 +13,7 @@ from core.edits import TaskChanges
 from core.errors import Reason, Refused
 from core.handoffs import Handoff
 from core.reviews import Finding, Severity
-from core.tasks import Reported, Stage, Task, TaskType, Work
+from core.tasks import Reported, Task, TaskType, Work
 from core.words import nearest, slug_from
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -21,16 +21,11 @@ Read = TypeVar("Read", bound=msgspec.Struct)
 
 
 def known(words: type[Word], what: str, text: str) -> Word:
-    """The word that is `text`, whatever its case; Refused names the nearest one."""
+    """The word that is `text`, whatever its case; Refused, with the nearest one, calls it `what`."""
     by_name = {word.lower(): word for word in words}
     if text.strip().lower() in by_name:
         return by_name[text.strip().lower()]
     raise Refused(_unknown(words, what, text))
-
-
-def known_stage(text: str) -> Stage:
-    """The stage called `text`; Refused names the nearest one."""
-    return known(Stage, "stage", text)
 
 
 def draft(

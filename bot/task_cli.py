@@ -80,10 +80,10 @@ async def task_show(board: Board, slug: str) -> Found:
 )
 async def task_list(board: Board, stage: str | None, **wanted: Any) -> Found:
     """List the newest tasks."""
-    from bot.drafts import known_stage
-    from core.tasks import TaskQuery
+    from bot.drafts import known
+    from core.tasks import Stage, TaskQuery
 
-    return await board.list(TaskQuery(stage=known_stage(stage) if stage else None, **wanted))
+    return await board.list(TaskQuery(stage=known(Stage, "stage", stage) if stage else None, **wanted))
 
 
 @_verb("search", click.argument("words", nargs=-1, required=True), _limit, _after)
@@ -157,9 +157,10 @@ async def task_depend(board: Board, slug: str, on: str, remove: bool) -> Found:
 )
 async def task_move(board: Board, slug: str, stage: str, reason: str) -> Found:
     """Move the task SLUG to STAGE."""
-    from bot.drafts import known_stage
+    from bot.drafts import known
+    from core.tasks import Stage
 
-    return await board.move(actor(), slug, known_stage(stage), reason)
+    return await board.move(actor(), slug, known(Stage, "stage", stage), reason)
 
 
 @_verb("start", _slug)

@@ -12,7 +12,7 @@ from bot import task_screens
 from bot.answering import acting, actor_of, answer
 from bot.client import DiscordSettings
 from bot.completion import MOST, Choices, fitting, last_word, offered
-from bot.drafts import changes, draft, known_stage
+from bot.drafts import changes, draft, known
 from bot.message import Act, Button
 from bot.task_forms import TaskForms
 from core.board import Board
@@ -176,7 +176,9 @@ class TaskCommands(app_commands.Group, name="task", description="The task board"
     @app_commands.describe(reason="needed to block a task")
     async def move(self, interaction: discord.Interaction, task: str, stage: str, reason: str = "") -> None:
         """Move a task to its next stage."""
-        await self._change(interaction, lambda actor: self._board.move(actor, task, known_stage(stage), reason))
+        await self._change(
+            interaction, lambda actor: self._board.move(actor, task, known(Stage, "stage", stage), reason)
+        )
 
     @app_commands.command()
     async def start(self, interaction: discord.Interaction, task: str) -> None:
