@@ -21,9 +21,7 @@ from core.train.steps.freeze import Ridden
 
 
 def prepare_problems(release: Release, tasks: Sequence[Task], registry: Registry, queue: Queue) -> list[Reason]:
-    """Every reason in the record not to start."""
-    if not release.is_active:
-        return [Reason(f"{release.slug} is {release.state}", "only an active release is prepared", "release open NAME")]
+    """Every reason in the record not to start; that `release` is active, its `queue` says."""
     staying = _staying(tasks, queue)
     if not staying:
         why = "; ".join(f"{one.task}: {one.because}" for one in queue.ejections) or "it has no members"
