@@ -188,6 +188,8 @@ class Database:
                         if in_turn and not self._is_sqlite:
                             await connection.execute(select(func.pg_advisory_xact_lock(_WRITERS)))
                         yield connection
+                        # Of a COMMIT that is given up, nobody can tell whether it lasts: it has as long again.
+                        limit.reschedule(asyncio.get_running_loop().time() + seconds)
         except TimeoutError as error:
             if limit.expired():
                 raise Refused(

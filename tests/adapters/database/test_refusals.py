@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import insert
 
 from adapters.database.records import Database
+from adapters.database.tables import settings
 from core.errors import Refused, Unreachable
 from core.journal import RunState
 from core.registry import Sha
@@ -142,6 +145,18 @@ async def test_a_transaction_that_never_ends_is_ended(database: Database) -> Non
             await asyncio.get_running_loop().create_future()
     async with database.transaction() as rows:
         await rows.put_setting("name", "value")
+
+
+async def test_what_is_refused_for_being_slow_is_not_written_after_all(database: Database) -> None:
+    is_refused = False
+    try:
+        async with database._writing(seconds=0.2) as connection:  # pyright: ignore[reportPrivateUsage]
+            await connection.execute(insert(settings), {"name": "name", "value": "value"})
+            time.sleep(0.3)  # a machine so busy that the deadline passes unseen
+    except Refused:
+        is_refused = True
+    async with database.transaction() as rows:
+        assert (await rows.setting("name") is None) == is_refused
 
 
 async def test_a_file_that_is_no_database_is_refused_with_its_name(tmp_path: Path) -> None:
