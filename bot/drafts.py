@@ -73,7 +73,10 @@ def changes(
 
 
 def handoff(*, changed: str, verified: str = "", look_first: str = "", checks: str = "", reported: str = "") -> Handoff:
-    """A handoff as it is typed into a form: a check a line; `reported`: model, tokens and cost, `-` for not known."""
+    """A handoff as it is typed into a form: a check a line; `reported`: model, tokens, cost in USD, `-` for not known.
+
+    Refused when `reported` is anything else.
+    """
     return Handoff(
         changed=changed,
         verified=verified,

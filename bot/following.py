@@ -1,4 +1,4 @@
-"""Follows a ship from the command line: drives it when nobody else does, and tells what happens as it happens."""
+"""Follows a prepare or a ship from the command line: drives it when nobody else does, tells what happens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BEGINNINGS = (EventKind.RUN_CONFIRMED, EventKind.RUN_RESUMED)
 
 
 async def follow(station: Station, name: str, run_id: int) -> int:
-    """Until the ship rests; returns the exit code of spec 10.1. In a terminal what runs is shown live."""
+    """Until the run rests; returns the exit code of spec 10.1. In a terminal what runs is shown live."""
     console = _Console(highlight=False, soft_wrap=True)
     try:
         async with asyncio.TaskGroup() as group:
@@ -61,7 +61,7 @@ async def _drive(station: Station, run_id: int) -> None:
 
 
 async def _tell(station: Station, name: str, console: Console, live: Live | None) -> Progress:
-    """Print every event of this attempt once; show what runs until the ship rests."""
+    """Print every event of this attempt once; show the steps under way until the run rests."""
     begun = [e.id for e in await station.conductor.events(name, 0) if e.kind in _BEGINNINGS]
     seen = begun[-1] - 1
     while True:

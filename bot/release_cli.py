@@ -1,4 +1,4 @@
-"""`stationmaster release …`: open, fill, freeze, ship and close the train; the same verbs as in Discord."""
+"""`stationmaster release …`: open, fill, prepare, ship and close the train; the same verbs as in Discord."""
 
 from __future__ import annotations
 

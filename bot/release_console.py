@@ -142,7 +142,7 @@ def report(progress: Progress) -> Iterator[str]:
 
 
 def status(found: Status) -> Iterator[str]:
-    """A release with its members, its ship and its seals."""
+    """A release with its members, its newest run and its seals."""
     release = found.release
     yield f"{release.slug}: {release.state}, opened by {release.opened_by} {when(release.opened_at)}"
     yield from (f"  {task.slug:24} {task.stage:10} {one_line(task.title)}" for task in found.tasks)

@@ -47,7 +47,7 @@ _RESTING = "A hub that is new beside a satellite that rolled itself back is an a
 
 
 def root(progress: Progress, by: str) -> Message:
-    """The headline of the message in the channel, as the ship stands; the plan stays below it."""
+    """The headline of the message in the channel, as the run stands; the plan stays below it."""
     is_ship = progress.kind is RunKind.SHIP
     title, colour = _title(progress)
     lines = [title, f"{'Confirmed' if is_ship else 'Started'} by {by} · {day(progress.confirmed_at)}"]
@@ -72,7 +72,7 @@ def board(progress: Progress, tail: Sequence[str], at: datetime, mark: str) -> M
 
 
 def finished_step(event: Event) -> str:
-    """One line of the thread: how a step ended, or what somebody did with the ship; blank for other events."""
+    """One line of the thread: how a step ended, or what somebody did with the run; blank for other events."""
     seconds, reasons = event.facts.get("seconds"), event.facts.get("reasons")
     title = plain(str(event.facts.get("title", "")), 120)
     took = f" · {lasting(float(seconds))}" if isinstance(seconds, int | float) else ""
@@ -152,7 +152,7 @@ def question(progress: Progress, asked: Sequence[Event], calls: Sequence[str]) -
 
 
 def settled_stop(failed: Sequence[Event]) -> Message:
-    """A stop that is history by the time it is told: the ship was taken up again since."""
+    """A stop that is history by the time it is told: the run was taken up again since."""
     rows = [finished_step(one) for one in failed]
     return card("## ⏸️ Stopped for a while\nIt went on since.", listed(rows, 2400))
 

@@ -31,13 +31,13 @@ class Moving(Desk):
     """The moves that people make; the train makes the moves that are its own."""
 
     async def move(self, actor: Actor, slug: str, to: Stage, reason: str = "") -> Task:
-        """Make one of the moves that people make by their word alone (spec 2.2)."""
+        """Make one of the moves that people make by their word alone (spec 2.2); Refused names the legal ones."""
         async with self._ports.records.transaction() as tx:
             return await moved(tx, await existing_task(tx, slug), to, actor, self._ports.clock.now(), reason=reason)
 
     async def start(self, actor: Actor, slug: str) -> Task:
         """Begin to build what is designed."""
-        return await self._built(actor, slug, Stage.DESIGNED)
+        return await self._to_building(actor, slug, Stage.DESIGNED)
 
     async def block(self, actor: Actor, slug: str, reason: str) -> Task:
         """Stop a task until somebody has removed what is in its way."""
@@ -45,7 +45,7 @@ class Moving(Desk):
 
     async def unblock(self, actor: Actor, slug: str) -> Task:
         """Go on building what was blocked."""
-        return await self._built(actor, slug, Stage.BLOCKED)
+        return await self._to_building(actor, slug, Stage.BLOCKED)
 
     async def archive(self, actor: Actor, slug: str) -> Task:
         """Put a shipped task away."""
@@ -54,7 +54,8 @@ class Moving(Desk):
     async def handoff(self, actor: Actor, slug: str, handoff: Handoff) -> Task:
         """Hand the work on: out of building it submits the task (spec 2.6), later it is an entry that moves nothing.
 
-        Either way it resolves the feedback that is open. Its checks are kept as reported ones.
+        Either way it resolves the feedback that is open. Its checks are kept as reported ones. Refused with everything
+        that a review still asks for, and for what is designed, blocked or shipped.
         """
         require(actor, Role.AGENT, "hand off tasks")
         async with self._ports.records.transaction() as tx:
@@ -118,7 +119,7 @@ class Moving(Desk):
                 task = await moved(tx, task, Stage.REVIEWED, actor, review.at, BoardMove.QUORUM)
         return task
 
-    async def _built(self, actor: Actor, slug: str, origin: Stage) -> Task:
+    async def _to_building(self, actor: Actor, slug: str, origin: Stage) -> Task:
         """To building, when the task is at `origin`."""
         async with self._ports.records.transaction() as tx:
             task = await existing_task(tx, slug)

@@ -63,7 +63,11 @@ class Preparing(Desk):
             return await self._let_go(tx, current, RunKind.PREPARE, proposal, actor)
 
     async def freeze(self, actor: Actor, slug: str | None = None) -> Release:
-        """For a team without QA: what every release branch of the train is now, is what production gets (spec 5.2)."""
+        """For a team without QA: what every release branch of the train is now, is what production gets (spec 5.2).
+
+        Builds every package that rides. Refused with every problem at once, while a run is on its way, and while
+        another process holds the train.
+        """
         require(actor, Role.OPERATOR, "freeze a release")
         async with self._ports.records.lease(f"{actor.name} (freeze)") as lease:
             async with self._ports.records.reading() as tx:

@@ -40,7 +40,10 @@ class Dispatcher:
                 log.info("left alone: %s", trouble, extra={"action": "dispatcher.left", "run": run.id})
 
     async def drive(self, run_id: int) -> Run:
-        """Run one ship here to its end. Refused while another process holds the train."""
+        """Drive one run here until it rests; one that rests already is given back as it is.
+
+        Refused while another process holds the train, LeaseLost when another one has taken it over meanwhile.
+        """
         async with self._ports.records.lease(self._holder) as lease:
             # Read under the lease, never before it (L32).
             async with self._ports.records.reading() as tx:

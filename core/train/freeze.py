@@ -32,7 +32,8 @@ async def freeze(
 ) -> tuple[Frozen, ...]:
     """What every one of `repositories` is now; with `seen`, only when it is still that.
 
-    `packages`: all that are registered. Refused with all problems of all repositories.
+    `packages`: all that are registered. Those that ride are built, and their files kept on the shelf. Refused with all
+    problems of all repositories.
     """
     found = await asyncio.gather(
         *(or_trouble(f"freeze {one.name}", _frozen(one, packages, ports, seen)) for one in repositories)
