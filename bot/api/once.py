@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import NamedTuple
@@ -94,11 +94,13 @@ async def after_a_claim(records: Records, claim: Answered, call: Call) -> Given:
     try:
         answer = await call(records)
     except Trouble:
-        async with records.transaction() as tx:
-            await tx.drop_answered(claim.used)
+        with suppress(Trouble):  # where this fails, the key stays claimed
+            async with records.transaction() as tx:
+                await tx.drop_answered(claim.used)
         raise
-    async with records.transaction() as tx:
-        await tx.put_answered([msgspec.structs.replace(claim, answer=answer)])
+    with suppress(Trouble):  # it was done, whether or not its answer can be kept
+        async with records.transaction() as tx:
+            await tx.put_answered([msgspec.structs.replace(claim, answer=answer)])
     return Given(answer, repeated=False)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import text
 
 from bot.api import once
 from bot.api.problems import Rejected
@@ -137,3 +138,29 @@ async def test_what_is_long_and_failed_says_so_and_may_be_tried_again(service: S
     with pytest.raises(StepFailed):
         await once.after_a_claim(service.database, claim, fails)
     assert await once.after_a_claim(service.database, claim, works) == (b"answer", False)
+
+
+async def test_what_is_long_says_how_it_ended_though_the_record_fails_meanwhile(service: Service) -> None:
+    claim = once.used_for("olive", "k1", b"a request", service.station.ports.clock.now())
+
+    async def the_record_fails(records: Records) -> None:
+        async with records.transaction() as tx:
+            await tx._connection.execute(text("ALTER TABLE answered RENAME TO away"))  # pyright: ignore
+
+    async def comes_back() -> None:
+        async with service.database.transaction() as tx:
+            await tx._connection.execute(text("ALTER TABLE away RENAME TO answered"))  # pyright: ignore
+            await tx.drop_answered(claim.used)
+
+    async def works(records: Records) -> bytes:
+        await the_record_fails(records)
+        return b"answer"
+
+    async def breaks(records: Records) -> bytes:
+        await the_record_fails(records)
+        raise StepFailed("the build broke")
+
+    assert await once.after_a_claim(service.database, claim, works) == (b"answer", False)
+    await comes_back()
+    with pytest.raises(StepFailed, match="the build broke"):
+        await once.after_a_claim(service.database, claim, breaks)
