@@ -14,7 +14,7 @@ from bot.bootstrap import Station
 from bot.release_console import event_line, one_line, report, seal_lines
 from core.errors import LeaseLost, Refused
 from core.events import EventKind
-from core.journal import RunState
+from core.journal import Run, RunState
 from core.train.progress import OVER, Progress, StepState
 
 EXIT_CODES = {RunState.FINISHED: 0, RunState.STOPPED: 1, RunState.ASKING: 3, RunState.CANCELLED: 2}
@@ -22,21 +22,21 @@ EXIT_CODES = {RunState.FINISHED: 0, RunState.STOPPED: 1, RunState.ASKING: 3, Run
 _BEGINNINGS = (EventKind.RUN_CONFIRMED, EventKind.RUN_RESUMED)
 
 
-async def follow(station: Station, name: str, run_id: int) -> int:
+async def follow(station: Station, run: Run) -> int:
     """Until the run rests; returns the exit code of spec 10.1. In a terminal what runs is shown live."""
     console = _Console(highlight=False, soft_wrap=True)
     try:
         async with asyncio.TaskGroup() as group:
-            driving = group.create_task(_drive(station, run_id), name=f"drive {name}")
+            driving = group.create_task(_drive(station, run.id), name=f"drive {run.release}")
             live = Live(console=console, refresh_per_second=4, transient=True) if sys.stdout.isatty() else None
             with live or nullcontext():
-                progress = await _tell(station, name, console, live)
+                progress = await _tell(station, run.release, console, live)
             driving.cancel()
     except ExceptionGroup as broken:
         raise broken.exceptions[0] from broken
     for line in report(progress):
         console.print(line, markup=False)
-    for seal in (await station.conductor.status(name)).seals:
+    for seal in (await station.conductor.status(run.release)).seals:
         for line in seal_lines(seal):
             console.print(line, markup=False)
     return EXIT_CODES[progress.state]
@@ -60,19 +60,19 @@ async def _drive(station: Station, run_id: int) -> None:
             await asyncio.sleep(1)
 
 
-async def _tell(station: Station, name: str, console: Console, live: Live | None) -> Progress:
+async def _tell(station: Station, release: str, console: Console, live: Live | None) -> Progress:
     """Print every event of this attempt once; show the steps under way until the run rests."""
-    begun = [e.id for e in await station.conductor.events(name, 0) if e.kind in _BEGINNINGS]
+    begun = [e.id for e in await station.conductor.events(release, 0) if e.kind in _BEGINNINGS]
     seen = begun[-1] - 1
     while True:
-        events = await station.conductor.events(name, seen)
+        events = await station.conductor.events(release, seen)
         for event in events:
             seen = event.id
             for line in event_line(event):
                 console.print(line, markup=False)
-        progress = (await station.conductor.status(name)).progress
+        progress = (await station.conductor.status(release)).progress
         assert progress
-        if progress.state is not RunState.RUNNING and not await station.conductor.events(name, seen):
+        if progress.state is not RunState.RUNNING and not await station.conductor.events(release, seen):
             return progress
         if live:
             live.update(_running(progress))

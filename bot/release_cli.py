@@ -88,7 +88,7 @@ async def release_prepare(station: Station, name: str | None) -> int:
     from bot.following import follow
 
     run = await station.conductor.prepare(actor(), name)
-    return await follow(station, run.release, run.id)
+    return await follow(station, run)
 
 
 @_verb("freeze", _name)
@@ -127,7 +127,7 @@ async def release_ship(station: Station, name: str | None, digest: str | None, d
     if found.problems:
         return 2
     ship = await station.conductor.ship(actor(), found.release, digest or _confirmed(found))
-    return await follow(station, found.release, ship.id)
+    return await follow(station, ship)
 
 
 @_verb("status", _name, json_option)
@@ -161,7 +161,7 @@ async def release_resume(station: Station, name: str | None, answer: str | None)
 
     settled = Answer(happened=answer == "happened") if answer else None
     run = await station.conductor.resume(actor(), name, settled)
-    return await follow(station, run.release, run.id)
+    return await follow(station, run)
 
 
 @_verb("cancel", _name)
