@@ -13,11 +13,10 @@ from bot.answering import actor_of, answer, explain
 from bot.client import DiscordSettings
 from bot.layout import files_of, headlined, texts, view
 from bot.message import Act, Button, card
-from core.conductor import Conductor, PlanChanged
+from core.conductor import Answer, Conductor, PlanChanged
 from core.errors import Refused
 from core.journal import RunState
 from core.permissions import Actor, Role, require
-from core.train.answer import Answer
 
 
 class Presses:

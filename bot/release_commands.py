@@ -12,10 +12,9 @@ from bot.completion import Choices, fitting
 from bot.task_commands import suggested
 from bot.words_for_discord import plain
 from core.board import Board
-from core.conductor import Conductor
+from core.conductor import Answer, Conductor
 from core.permissions import Actor
 from core.tasks import Stage
-from core.train.answer import Answer
 from core.words import counted
 
 Said = app_commands.Choice[str]
