@@ -52,6 +52,9 @@ def new_engine(text: str) -> AsyncEngine:
             "SQLite and PostgreSQL are known",
             "write sqlite:///PATH or postgresql://HOST/NAME",
         )
+    if driver == _DRIVERS["sqlite"] and url.database in (None, "", ":memory:"):
+        why = "it would be forgotten at the end, and every connection would have its own"
+        raise Refused("the database URL names no file", why, "write sqlite:///PATH")
     url = url.set(drivername=driver)
     if driver == _DRIVERS["sqlite"]:
         return async_engine(url, **_JSON)

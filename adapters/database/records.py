@@ -114,7 +114,9 @@ class Database:
         """Read one state; never waits for a writer, and cannot write."""
         with self._translated():
             async with self._reader.connect() as connection:
-                yield Rows(connection, self._times)
+                rows = Rows(connection, self._times)
+                yield rows
+                await rows.write_events()  # refused, as any other write is here
 
     @asynccontextmanager
     async def lease(self, holder: str) -> AsyncGenerator[HeldLease]:
@@ -188,6 +190,8 @@ class Database:
                         if in_turn and not self._is_sqlite:
                             await connection.execute(select(func.pg_advisory_xact_lock(_WRITERS)))
                         yield connection
+                        if limit.expired():
+                            raise TimeoutError
                         # Of a COMMIT that is given up, nobody can tell whether it lasts: it has as long again.
                         limit.reschedule(asyncio.get_running_loop().time() + seconds)
         except TimeoutError as error:

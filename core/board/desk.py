@@ -14,7 +14,7 @@ from core.ports import Ports
 from core.records import Transaction
 from core.registry import Registry
 from core.reviews import Seat
-from core.tasks import NOTHING_REPORTED, BoardMove, Reported, Stage, Task, TaskQuery, TrainMove, move
+from core.tasks import NOTHING_REPORTED, BoardMove, Reported, Stage, Task, TrainMove, move
 from core.words import nearest
 
 ANYBODY = frozenset(Role)
@@ -78,7 +78,7 @@ async def existing_task(tx: Transaction, slug: str) -> Task:
     """The task, or a refusal that names the nearest one."""
     task = await tx.task(slug)
     if task is None:
-        guess = nearest(slug, [one.slug for one in await tx.tasks(TaskQuery(limit=1000))])
+        guess = nearest(slug, [one.slug for one in await tx.suggest_tasks("", tuple(Stage), 1000)])
         raise NotFound(
             f"unknown task {slug!r}", "no task has this slug", f"did you mean {guess}?" if guess else "task list"
         )

@@ -17,7 +17,7 @@ from core.journal import RunState
 from core.registry import Sha
 from core.releases import Frozen, ReleaseState
 from core.tasks import TaskQuery, Work
-from tests.adapters.database.samples import NOW, a_release, a_ship, a_task
+from tests.adapters.database.samples import NOW, a_release, a_ship, a_task, an_event
 
 
 async def test_a_second_release_is_refused_and_the_open_one_named(database: Database) -> None:
@@ -135,6 +135,9 @@ async def test_a_reader_cannot_write(database: Database) -> None:
     async with database.reading() as rows:
         with pytest.raises(Refused):
             await rows.put_setting("name", "value")
+    with pytest.raises(Refused):
+        async with database.reading() as rows:
+            await rows.append_event(an_event())
     async with database.transaction() as rows:
         await rows.put_setting("name", "value")
 
@@ -179,8 +182,8 @@ async def test_a_database_in_a_folder_that_takes_no_writes_is_refused(tmp_path: 
     await _refused_to_open(uri, "readonly.*let this user write")
 
 
-@pytest.mark.parametrize("url", ["mysql://host/name", "record.db"])
-async def test_a_url_of_no_database_we_know_is_refused(url: str) -> None:
+@pytest.mark.parametrize("url", ["mysql://host/name", "record.db", "sqlite://", "sqlite:///:memory:"])
+async def test_a_url_of_no_database_that_can_be_kept_is_refused(url: str) -> None:
     with pytest.raises(Refused, match="sqlite:///PATH"):
         Database(url)
 
