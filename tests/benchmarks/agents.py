@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import tempfile
 from asyncio.subprocess import PIPE
@@ -62,6 +63,7 @@ async def _handed_off(folder: Path, count: int, seconds: float, tool_seconds: in
             listening(registry, ports, _BOUNDLESS) as door,
         ):
             agents = [await _building(door, number) for number in range(count)]
+            gc.freeze()  # as bot/serving.py does
             others = await _elsewhere(door.url, [agent.secret for agent in agents], seconds)
             ship = await _took(drive)
             times = await _times(others)
