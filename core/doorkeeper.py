@@ -9,6 +9,7 @@ import msgspec
 from core.errors import NotFound, Refused
 from core.permissions import Actor, Face, Role, require
 from core.ports import Ports
+from core.records import Transaction
 from core.tokens import Issued, Token, digest, new_token, require_good
 
 
@@ -44,15 +45,16 @@ class Doorkeeper:
             await tx.update_token(found, revoked)
         return revoked
 
-    async def bearer(self, secret: str) -> Actor:
-        """Who speaks when `secret` is shown; Refused when nobody does any more."""
-        async with self._records.reading() as tx:
-            found = await tx.tokens_of([digest(secret)])
-        return self.admit(next(iter(found.values()), None))
-
     def admit(self, token: Token | None) -> Actor:
-        """Who speaks when this token was found for what is shown; Refused when nobody does any more."""
+        """Who speaks when this token was found behind what is shown; Refused when nobody does any more."""
         if token is None:
             raise Refused("this token is not known", "it was never made here, or not copied whole", "token new NAME")
         require_good(token, self._clock.now())
         return Actor(token.name, frozenset(token.roles), Face.API)
+
+
+async def tokens_behind(tx: Transaction, secrets: Sequence[str]) -> list[Token | None]:
+    """The token of each secret, in their order; None where there is none."""
+    digests = [digest(secret) for secret in secrets]
+    found = await tx.tokens_of(digests)
+    return [found.get(one) for one in digests]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from bot.api.problems import Rejected
-from core.access import Answered, Used
+from core.access import Answered
 from core.errors import Reason, Trouble
 from core.records import Lease, Records, Transaction
 
@@ -71,17 +71,16 @@ def used_for(bearer: str, key: str, request: bytes, now: datetime) -> Answered:
 
 async def within(tx: Transaction, records: Records, writes: Sequence[Write]) -> list[Given]:
     """Their answers, one after the other. A refusal is to undo the whole transaction, the keys too."""
-    known, given = await tx.answered([write.claim.used for write in writes]), list[Given]()
-    new: dict[Used, Answered] = {}
+    known, given, new = await tx.answered([write.claim.used for write in writes]), list[Given](), list[Answered]()
     for write in writes:
         claim = write.claim
         if earlier := known.get(claim.used):
             given.append(Given(_again(earlier, claim), repeated=True))
             continue
         given.append(Given(await write.call(Within(records, tx)), repeated=False))
-        kept = msgspec.structs.replace(claim, answer=given[-1].answer if write.keeps_answer else None)
-        known[claim.used] = new[claim.used] = kept
-    await tx.put_answered([*new.values()])
+        new.append(msgspec.structs.replace(claim, answer=given[-1].answer if write.keeps_answer else None))
+        known[claim.used] = new[-1]
+    await tx.put_answered(new)
     return given
 
 

@@ -31,12 +31,11 @@ from bot.api.routes import ROUTES, Route
 from bot.api.streams import Streams
 from bot.api.together import Together
 from core.conductor import Conductor
-from core.doorkeeper import Doorkeeper
+from core.doorkeeper import Doorkeeper, tokens_behind
 from core.errors import NeedsOperator, Reason, Refused, Trouble
 from core.permissions import Actor
 from core.ports import Clock
 from core.records import Records, Transaction
-from core.tokens import Token, digest
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Faces = Mapping[type, Any]
@@ -57,7 +56,7 @@ class Api:
         self._records, self._clock, self._over = records, clock, over
         self._faces = over(records)
         self._rate, self._places = rate or Rate(), Places()
-        self._looks = Together(records.reading, _LOOKS, _tokens)
+        self._looks = Together(records.reading, _LOOKS, tokens_behind)
         self._writes = Together(records.transaction, _WRITES, self._written)
         self._streams = Streams(records)
 
@@ -175,7 +174,7 @@ class Api:
             raise Rejected(HTTPStatus.UNAUTHORIZED, [reason], headers)
         doorkeeper: Doorkeeper = self._faces[Doorkeeper]
         try:
-            return doorkeeper.admit(await self._looks.do(digest(secret.strip())))
+            return doorkeeper.admit(await self._looks.do(secret.strip()))
         except Refused as refusal:
             headers["WWW-Authenticate"] += ', error="invalid_token"'
             raise Rejected(HTTPStatus.UNAUTHORIZED, refusal.reasons, headers) from refusal
@@ -192,11 +191,6 @@ class Api:
             except Trouble as trouble:
                 _log.warning("old answers stay: %s", trouble, extra={"action": "api.forget"})
             await asyncio.sleep(_FORGET_SECONDS)
-
-
-async def _tokens(tx: Transaction, digests: Sequence[str]) -> list[Token | None]:
-    found = await tx.tokens_of(digests)
-    return [found.get(one) for one in digests]
 
 
 async def _listener(server: web.Server, host: str, port: int) -> asyncio.Server:
