@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar, cast
@@ -46,7 +46,7 @@ def draft(
         title=title,
         type=known(TaskType, "type", kind),
         shape=shape,
-        works=_works(repositories, slug or (slug_from(title) if any(char.isalnum() for char in title) else "task")),
+        works=_works(repositories, slug or slug_from(title)),
         depends_on=tuple(depends_on),
         post_deploy_cmd=post_deploy_cmd,
         acceptance_criteria=acceptance_criteria,
@@ -116,15 +116,10 @@ def read(text: str | bytes, kind: type[Read], what: str) -> Read:
 def _mistakes(raw: Mapping[str, Any], kind: type[msgspec.Struct], above: str) -> Iterator[Reason]:
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     for name in [name for name, field in fields.items() if field.required and name not in raw]:
-        yield Reason(f"{above}{name} is missing", "it has no default", f"give {above}{name}")
+        yield missing_key(above + name)
     for name, value in raw.items():
         if name not in fields:
-            guess = nearest(name, fields)
-            yield Reason(
-                f"unknown key {above + name!r}",
-                f"known: {', '.join(fields)}",
-                f"did you mean {guess}?" if guess else "leave it out",
-            )
+            yield unknown_key(above, name, fields)
         elif isinstance(value, dict) and msgspec.inspect.is_struct_type(fields[name].type):
             yield from _mistakes(cast(Mapping[str, Any], value), fields[name].type, f"{above}{name}.")
         else:
@@ -132,6 +127,18 @@ def _mistakes(raw: Mapping[str, Any], kind: type[msgspec.Struct], above: str) ->
                 msgspec.convert(value, fields[name].type)
             except msgspec.ValidationError as error:
                 yield Reason(f"{above}{name} is not what it should be", str(error), f"mend {above}{name}")
+
+
+def missing_key(place: str) -> Reason:
+    """What every face says of a key that has to be there."""
+    return Reason(f"{place} is missing", "it has no default", f"give {place}")
+
+
+def unknown_key(above: str, name: str, known: Collection[str]) -> Reason:
+    """What every face says of a key that means nothing below `above` (blank, or with a dot at its end)."""
+    guess = nearest(name, known)
+    why, next_ = f"known: {', '.join(known) or 'none'}", f"did you mean {guess}?" if guess else "leave it out"
+    return Reason(f"unknown key {above + name[:40]!r}", why, next_)
 
 
 def _works(repositories: Sequence[str], slug: str) -> tuple[Work, ...]:

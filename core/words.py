@@ -6,10 +6,12 @@ import difflib
 import ipaddress
 import re
 import shlex
-import unicodedata
+import zlib
 from collections.abc import Iterable
 
-from core.errors import Refused
+from anyascii import anyascii
+
+from core.errors import Reason, Refused
 
 COMMAND = re.compile("(release|task|token) [a-z]+")
 """What the *next* of a reason begins with where it is a command; each face shows it as it is typed there."""
@@ -20,14 +22,12 @@ _BRANCH = re.compile(
 
 
 def slug_from(title: str) -> str:
-    """A slug derived from a title: ASCII, lower case, dashes, at most 48 characters; Refused when nothing is left."""
-    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:48].strip("-")
-    if not slug:
-        raise Refused(
-            f"no slug can be derived from {title[:40]!r}", "it has no letter or digit", "give a slug: a-z, 0-9, -"
-        )
-    return slug
+    """A slug derived from a title in any script: ASCII, lower case, dashes, at most 48 characters.
+
+    A title without a letter gets a number, which is the same for the same title.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", anyascii(title).lower()).strip("-")[:48].strip("-")
+    return slug or f"task-{zlib.crc32(title.encode(errors='surrogatepass'))}"
 
 
 def checked_slug(text: str) -> str:
@@ -37,6 +37,20 @@ def checked_slug(text: str) -> str:
         guess = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48]
         raise Refused(f"{text[:60]!r} is no slug", why, f"for example {guess or 'r1'}")
     return text
+
+
+def unstorable(text: str) -> Reason | None:
+    """Why no record can keep `text`, or nothing: a NUL, or bytes that are no UTF-8, as a shell may hand them over."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        why = f"character {error.start + 1} of {_visible(text)} is broken"
+        return Reason("the text is no UTF-8", why, "write it in UTF-8")
+    if (nul := text.find("\0")) < 0:
+        return None
+    return Reason(
+        f"{_visible(text)} holds a NUL character", f"it is character {nul + 1}; no text has one", "leave it out"
+    )
 
 
 def checked_branch(text: str) -> str:
@@ -117,3 +131,8 @@ def _never_closed(text: str) -> int:
             quote, start = char, index
         index += 1
     return start
+
+
+def _visible(text: str) -> str:
+    """The beginning of a text, with a mark where no character is."""
+    return ascii(text[:40]) if not text[:40].isprintable() else repr(text[:40])

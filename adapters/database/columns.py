@@ -11,7 +11,10 @@ from typing import Any, cast
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy import Column, Dialect, ForeignKey, Index, Integer, Text, TypeDecorator
+from sqlalchemy import Column, Dialect, ForeignKey, Index, Integer, TypeDecorator
+
+from core.errors import Refused
+from core.words import unstorable
 
 
 class Utc(TypeDecorator[datetime]):
@@ -30,10 +33,22 @@ class Utc(TypeDecorator[datetime]):
         return value and (value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC))
 
 
+class Text(TypeDecorator[str]):
+    """A text that every database keeps to the letter; Refused where one of them would not."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is not None and (reason := unstorable(value)):
+            raise Refused(reason)
+        return value
+
+
 class Word(TypeDecorator[StrEnum]):
     """A member of a StrEnum, stored as its value."""
 
-    impl = Text
+    impl = sa.Text
     cache_ok = True
 
     def __init__(self, kind: type[StrEnum]) -> None:
@@ -61,7 +76,7 @@ class Json(TypeDecorator[object]):
         return msgspec.convert(value, cast("Any", self.kind))
 
 
-Ordered = Text().with_variant(Text(collation="C"), "postgresql")
+Ordered = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 """Text in the order of its bytes on both databases, so that an index finds what begins with something."""
 _Id = sa.BigInteger().with_variant(Integer(), "sqlite")
 

@@ -76,6 +76,8 @@ def for_writers(engine: AsyncEngine) -> AsyncEngine | Writer:
 
 def trouble(error: Exception, url: sa.URL) -> Trouble:
     """What a complaint of the database means: Refused when nothing was changed, Unreachable when nobody answered."""
+    if isinstance(refusal := getattr(error, "orig", None), Refused):
+        return refusal
     why = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
     meaning = next((text for word, text in _MEANINGS.items() if word in why.lower()), "")
     if isinstance(error, IntegrityError | DataError | UnicodeError | OverflowError):

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import sqlalchemy as sa
-from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, Table
 
-from adapters.database.columns import Json, Ordered, Utc, Word, may, must, not_blank, only_one, part_of, row_id
+from adapters.database.columns import Json, Ordered, Text, Utc, Word, may, must, not_blank, only_one, part_of, row_id
 from core.conversation import RemarkKind
 from core.errors import Reason
 from core.events import EventKind

@@ -6,7 +6,7 @@ The schema that the document publishes is the one that checks (unknown fields ar
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from inspect import Parameter, signature
 from types import UnionType
@@ -17,8 +17,10 @@ import msgspec
 from multidict import MultiMapping
 
 from bot.api.problems import Rejected
+from bot.drafts import missing_key, unknown_key
 from core.errors import Reason
 from core.permissions import Actor
+from core.words import unstorable
 
 REFS = "#/components/schemas/{name}"
 DEEPEST = 16
@@ -71,6 +73,7 @@ class Arguments:
         self.type = msgspec.defstruct(name, said, frozen=True, kw_only=True, forbid_unknown_fields=True)
         self.query = {field.name: field for field in msgspec.structs.fields(self.type)} if in_query else {}
         self.body = None if in_query else self.type
+        self._schema: Schema = {}
         self._validator = None
 
     def read(self, path: Mapping[str, str], query: MultiMapping[str], body: object) -> dict[str, Any]:
@@ -120,8 +123,7 @@ class Arguments:
             field = self.query.get(name)
             values = query.getall(name)
             if field is None:
-                known = ", ".join(self.query) or "none"
-                problems.append(Reason(f"unknown query parameter {name[:40]!r}", f"known here: {known}", _SEE))
+                problems.append(unknown_key("", name, self.query))
             elif is_many(field.type):
                 found[name] = self._converted(values, _given(field.type), name, problems)
             elif len(values) > 1:
@@ -142,10 +144,19 @@ class Arguments:
         """Everything that the published schema has to say against `body`."""
         if self._validator is None:
             (schema,), components = schemas([self.type])
-            self._validator = jsonschema_rs.validator_for({**schema, "components": {"schemas": closed(components)}})
-        for error in self._validator.iter_errors(body):
-            place = ".".join(str(part) for part in error.instance_path) or "the body"
-            yield Reason(f"{place}: {_deepest(error)[:300]}", "it is not what this takes", _SEE)
+            self._schema = {**schema, "components": {"schemas": closed(components)}}
+            self._validator = jsonschema_rs.validator_for(self._schema)
+        for error in map(_deepest, self._validator.iter_errors(body)):
+            above = "".join(f"{part}." for part in error.instance_path)
+            match error.kind.name:
+                case "required":
+                    yield missing_key(above + error.kind.property)
+                case "additionalProperties":
+                    known = _properties(self._schema, error.schema_path)
+                    yield from (unknown_key(above, name, known) for name in error.kind.unexpected)
+                case _:
+                    place = above.removesuffix(".") or "the body"
+                    yield Reason(f"{place}: {str(error.message)[:300]}", "it is not what this takes", _SEE)
 
 
 def schemas(kinds: list[Any]) -> tuple[list[Schema], Schema]:
@@ -199,8 +210,8 @@ def _unsafe(value: object, place: str = "", depth: int = 0) -> Iterator[Reason]:
     """What no database or program downstream should have to cope with, wherever it hides."""
     if depth > DEEPEST:
         yield Reason(f"{place[:60]} is nested too deeply", f"at most {DEEPEST} levels", "say it flatly")
-    elif isinstance(value, str) and "\0" in value:
-        yield Reason(f"{place[:60]} holds a NUL character", "no text has one", "leave it out")
+    elif isinstance(value, str) and (reason := unstorable(value)):
+        yield Reason(f"{place[:60]}: {reason.what}", reason.why, reason.next)
     elif isinstance(value, dict):
         for key, one in cast("Schema", value).items():
             yield from _unsafe(key, f"a name in {place}" if place else "a name", depth)
@@ -221,7 +232,15 @@ def _whole(value: object) -> object:
     return value
 
 
-def _deepest(error: Any) -> str:
-    """What the first way of being right says: an error of "any of" alone tells nothing."""
+def _deepest(error: Any) -> Any:
+    """The error of the first way of being right: one of "any of" alone tells nothing."""
     ways: list[list[Any]] = getattr(error.kind, "context", None) or []
-    return _deepest(ways[0][0]) if ways and ways[0] else str(error.message)
+    return _deepest(ways[0][0]) if ways and ways[0] else error
+
+
+def _properties(schema: Any, path: Iterable[str | int]) -> list[str]:
+    """The names that the part of `schema` knows in which `path` ends, itself at a word of that part."""
+    *parts, _ = path
+    for part in parts:
+        schema = schema[part]
+    return list(schema.get("properties", ()))

@@ -58,15 +58,15 @@ class Shipping(Desk):
                 await tx.put_setting(_offer_key(proposal.release, proposal.digest), offer.expires_at.isoformat())
         return offer
 
-    async def ship(self, actor: Actor, slug: str, digest: str, origin: str = "") -> Run:
+    async def ship(self, actor: Actor, slug: str | None, digest: str, origin: str = "") -> Run:
         """Start the ship that was offered under `digest`; it runs wherever a dispatcher lives (spec 6.2).
 
         Refused when it was never offered, has expired, or one is running; PlanChanged when the world has moved.
         """
         require(actor, Role.OPERATOR, "ship")
-        offered = _offer_key(slug, digest)
         async with self._ports.records.reading() as tx:
-            await self._resting(tx, slug)
+            slug = (await self._resting(tx, slug)).slug
+            offered = _offer_key(slug, digest)
             expires = await tx.setting(offered)
         if expires is None:
             raise Refused(f"no plan {digest!r} was offered for {slug}", "a confirmation names the plan", "release ship")

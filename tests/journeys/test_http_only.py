@@ -115,7 +115,7 @@ async def test_a_task_goes_from_new_to_production_by_http_alone(
             prepared = await until(olive, "run finished")
             offer = await olive.post("/v1/releases/-/offer")
             assert offer["problems"] == []
-            await olive.post("/v1/releases/r1/ship", {"digest": offer["digest"]})
+            await olive.post("/v1/releases/-/ship", {"digest": offer["digest"]})
             await until(olive, "run finished", prepared["id"])
 
             assert (await ada.get(f"/v1/tasks/{slug}"))["task"]["stage"] == "shipped"

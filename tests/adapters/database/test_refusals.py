@@ -44,6 +44,27 @@ async def test_a_task_that_depends_on_nobody_knows_what_is_refused_with_the_name
             await rows.insert_task(a_task("login", depends_on=("ghost",)))
 
 
+@pytest.mark.parametrize(
+    ("title", "what", "why"),
+    [
+        ("pay\0day", "'pay\\x00day' holds a NUL character", "it is character 4"),
+        ("\0", "holds a NUL character", "it is character 1"),
+        ("caf\udce9", "is no UTF-8", "character 4"),
+        ("x" * 60_000 + "\ud800", "is no UTF-8", "character 60001"),
+    ],
+)
+async def test_a_text_that_no_record_can_keep_is_told_as_such(
+    database: Database, title: str, what: str, why: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        async with database.transaction() as rows:
+            await rows.insert_task(a_task("login", title=title))
+    assert what in refused.value.reasons[0].what
+    assert why in refused.value.reasons[0].why
+    async with database.reading() as rows:
+        assert await rows.task("login") is None
+
+
 async def test_a_second_running_ship_is_refused_whatever_its_release(database: Database) -> None:
     async with database.transaction() as rows:
         await rows.insert_release(a_release("old", state=ReleaseState.SHIPPED))

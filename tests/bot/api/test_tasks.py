@@ -23,7 +23,7 @@ async def test_a_task_goes_from_new_to_reviewed(service: Service, ada: Agent, re
 async def test_a_draft_cannot_choose_its_stage_or_builder(ada: Agent) -> None:
     refused = await ada.ask("POST", "/v1/tasks", {**DRAFT, "stage": "shipped", "builder": "rex"})
     assert refused.status == 422
-    assert "'stage', 'builder' were unexpected" in refused.whats[0]
+    assert refused.whats == ["unknown key 'stage'", "unknown key 'builder'"]
 
 
 async def test_pages_of_tasks_add_up_to_the_total(service: Service, ada: Agent) -> None:
