@@ -8,7 +8,7 @@ demo: setup
 	$(BIN)/stationmaster demo $(ARGS)
 
 test: setup
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

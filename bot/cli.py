@@ -6,13 +6,15 @@ import sys
 
 import click
 
-from bot.command_line import Group, json_option, opened_station, runs, say, say_json, show
+from bot.command_line import Root, json_option, opened_station, runs, say, say_json, show
 from bot.release_cli import release
 from bot.task_cli import task
 from bot.token_cli import token
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    "stationmaster", cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(package_name="stationmaster")
 def cli() -> None:
     """Ship a team's release train: packages, hub and satellites, in order, after one confirmation."""

@@ -10,8 +10,8 @@ import asyncio
 import getpass
 import os
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +36,32 @@ class Group(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, one.get_short_help_str(_SENTENCE)) for name, one in self.commands.items()])
+
+
+class Root(Group):
+    """The whole command line; whoever asked for JSON gets mistakes of typing as JSON, too."""
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
+        self._wants_json = "--json" in args[: args.index("--") if "--" in args else None]
+        with self._usage():
+            return super().make_context(info_name, args, *rest, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with self._usage():
+            return super().invoke(ctx)
+
+    @contextmanager
+    def _usage(self) -> Generator[None]:
+        try:
+            yield
+        except click.UsageError as error:
+            if not self._wants_json:
+                raise
+            from core.errors import Reason
+
+            usage, help_ = (error.ctx.get_usage(), f"{error.ctx.command_path} --help") if error.ctx else ("", "--help")
+            say_json({"reasons": [Reason(error.format_message(), usage, help_)]}, err=True)
+            sys.exit(error.exit_code)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")

@@ -232,6 +232,13 @@ def repositories(registry: Registry) -> Iterator[str]:
         yield f"{app.name:20} {'hub' if app.hub else 'satellite'} ({how})  {app.url}"
 
 
+def log_line(event: Event) -> str:
+    """An event for a log: what, on what, by whom, and its facts as key=value."""
+    on = " ".join(filter(None, (event.release, event.task, event.step)))
+    facts = " ".join(f"{name}={shlex.quote(str(value))}" for name, value in event.facts.items())
+    return one_line(f"{event.kind}: {on} by {event.actor} {facts}")
+
+
 def when(at: datetime) -> str:
     """A moment in the reader's own zone."""
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 
 import click
@@ -13,10 +16,13 @@ from bot.api.server import Api
 from bot.bootstrap import Station
 from bot.client import DiscordSettings
 from bot.discord_faces import StationBot
-from core.errors import Reason, Refused
+from bot.release_console import log_line, one_line
+from core.errors import Reason, Refused, Trouble
 from core.permissions import Role
 
 _CHECK_SECONDS = 30
+_WAIT_SECONDS = 5
+log = logging.getLogger(__name__)
 
 
 async def serve(station: Station, *, with_discord: bool = True) -> None:
@@ -26,30 +32,66 @@ async def serve(station: Station, *, with_discord: bool = True) -> None:
     """
     if not with_discord and not station.settings.bot.api:
         raise Refused("there is nothing to serve", "config/bot.yml has no `api`", "api: {port: 8484}")
-    at = station.settings.bot.api
-    faces = [*(["Discord"] if with_discord else []), *([f"the API at http://{at.host}:{at.port}/"] if at else [])]
-    click.echo(f"serving {' and '.join(faces)}, and driving ships; Ctrl-C ends it, and what runs is taken up again")
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(lambda record: _masked(record, station.settings.secrets.mask))
     gc.freeze()  # what was loaded stays: looking through all of it for garbage stops everything for 50 ms, each time
     loop, serving = asyncio.get_running_loop(), asyncio.current_task()
     assert serving
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, serving.cancel)
     with suppress(asyncio.CancelledError):
-        await run_beside(station, discord_bot(station) if with_discord else None)
+        bot = discord_bot(station) if with_discord else None
+        async with asyncio.TaskGroup() as group:
+            group.create_task(run_beside(station, bot, click.echo), name="faces")
+            group.create_task(_log_events(station), name="log")
 
 
-async def run_beside(station: Station, bot: StationBot | None) -> None:
-    """The Discord face, the API where the configuration wants it, and the dispatcher, until cancelled or refused."""
+async def run_beside(station: Station, bot: StationBot | None, tell: Callable[[str], None] = lambda line: None) -> None:
+    """The Discord face, the API where the configuration wants it, and the dispatcher, until cancelled or refused.
+
+    `tell` hears of each face when it can be used.
+    """
     try:
         async with asyncio.TaskGroup() as group:
             if bot:
                 group.create_task(bot.run(), name="discord")
+                group.create_task(_tell_when_ready(bot, tell), name="discord ready")
             if at := station.settings.bot.api:
                 api = Api(station.ports.records, station.ports.clock, station.on)
-                group.create_task(api.run(at.host, at.port), name="api")
+                group.create_task(api.run(at.host, at.port, tell), name="api")
             group.create_task(station.dispatcher.run_forever(), name="dispatcher")
+            tell("driving ships; Ctrl-C ends it, and what runs is taken up again")
     except ExceptionGroup as broken:
         raise broken.exceptions[0] from broken
+
+
+async def _tell_when_ready(bot: StationBot, tell: Callable[[str], None]) -> None:
+    await bot.ready()
+    tell("serving Discord")
+
+
+async def _log_events(station: Station) -> None:
+    """One line for everything that happens from now on, whoever does it."""
+    records = station.ports.records
+    async with records.reading() as tx:
+        seen = await tx.last_event()
+    while True:
+        try:
+            if await records.wait_for_events(seen, _WAIT_SECONDS):
+                async with records.reading() as tx:
+                    events = await tx.events(after=seen)
+                for event in events:
+                    log.info("%s", log_line(event), extra={"action": event.kind})
+                    seen = event.id
+        except Trouble as trouble:  # what cannot be read now ends nothing
+            log.warning("%s", trouble, extra={"action": "serve.log"})
+            await station.ports.clock.sleep(_WAIT_SECONDS)
+
+
+def _masked(record: logging.LogRecord, mask: Callable[[str], str]) -> bool:
+    record.msg, record.args = one_line(mask(record.getMessage())), ()
+    return True
 
 
 async def discord_problems(station: Station) -> tuple[Reason, ...]:

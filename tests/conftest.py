@@ -6,6 +6,7 @@ import ipaddress
 import os
 import sys
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from adapters.database.records import Database
+from core.words import lasting
 
 PROJECT = Path(__file__).resolve().parent.parent
 HOME = Path.home().resolve()
@@ -56,9 +58,31 @@ os.environ["STATIONMASTER_DEMO_PORTS"] = f"{_FIRST_PORT}-{_FIRST_PORT + 1_499}"
 sys.addaudithook(_guard)
 
 
+# Seconds of a file's stories on two cores, where they are long; what is not named here is quick.
+_LONG = {
+    "journeys/test_killed_everywhere.py": 200.0,
+    "core/train/test_power_cuts.py": 60.0,
+    "bot/api/test_fuzz.py": 40.0,
+}
+_LAST_TIME, _WHOLE, _BEGAN = "stationmaster/last_time", 1000, time.monotonic()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """How long to wait for what follows."""
+    cache: Any = config.cache
+    return f"last time: {cache.get(_LAST_TIME, 'about 8 min on two cores')}"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest story first, so that side by side nobody waits for it in the end."""
-    items.sort(key=lambda item: "test_killed_everywhere" not in item.nodeid)
+    """The longest stories first, so that side by side nobody waits for one in the end."""
+    items.sort(key=lambda item: -next((time for file, time in _LONG.items() if file in item.nodeid), 0.0))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Remember how long a whole run took."""
+    passed, cache = len(terminalreporter.stats.get("passed", [])), config.cache
+    if passed > _WHOLE and cache:
+        cache.set(_LAST_TIME, f"{passed} tests passed in {lasting(time.monotonic() - _BEGAN)}")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -86,10 +86,10 @@ class Api:
             self._streams.close()
             await runner.cleanup()
 
-    async def run(self, host: str, port: int) -> None:
-        """Serve until cancelled."""
+    async def run(self, host: str, port: int, tell: Callable[[str], None]) -> None:
+        """Serve until cancelled; `tell` hears of it once it listens."""
         async with self.listening(host, port) as address:
-            _log.info("the API listens on %s", address, extra={"action": "api.listening"})
+            tell(f"serving the API at {address}/")
             await asyncio.Event().wait()
 
     def _application(self) -> web.Application:

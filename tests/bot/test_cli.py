@@ -197,9 +197,21 @@ def test_a_hostile_title_cannot_repaint_the_terminal(desk: Desk, title: str):
     assert all(char.isprintable() or char == "\n" for char in shown), shown
 
 
-@pytest.mark.parametrize("title", ["", "  ", "🪙", "x" * 201])
+@pytest.mark.parametrize("title", ["", "  ", "x" * 201])
 def test_a_title_that_is_none_is_refused(desk: Desk, title: str):
     desk.refused("task", "new", title, "--repo", "treasury", "--shape", "ui")
+
+
+@pytest.mark.parametrize("title", ["🪙", "結算費用", "تقرير", "Оплата", "～"])
+def test_a_title_in_any_script_is_a_title(desk: Desk, title: str):
+    desk.done("task", "new", title, "--repo", "treasury", "--shape", "ui")
+    assert title in desk.done("task", "list")
+
+
+@pytest.mark.parametrize("title", ["pay\0day", "caf\udce9"])
+def test_a_title_that_no_record_can_keep_is_told_as_such(desk: Desk, title: str):
+    said = desk.refused("task", "new", title, "--repo", "treasury", "--shape", "ui", "--slug", "x")
+    assert "NUL character" in said or "no UTF-8" in said
 
 
 # ── configuration ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -361,3 +373,28 @@ def test_every_command_of_the_readme_is_there() -> None:
 def test_an_edit_that_names_no_change_is_refused(busy_desk: Desk) -> None:
     """It looked as if it had done what a refused handoff advises."""
     assert "no change was given" in busy_desk.refused("task", "edit", "gold-seats")
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "next_"),
+    [
+        (("task", "new", "--json"), "Missing argument 'TITLE'.", "stationmaster task new --help"),
+        (("task", "shw", "--json"), "No such command 'shw'. Did you mean 'show'?", "stationmaster task --help"),
+        (("--json", "task"), "No such option '--json'", "stationmaster --help"),
+        (("task", "list", "--limit", "x", "--json"), "Invalid value for '--limit'", "stationmaster task list --help"),
+        (("task", "list", "--json", "--colour"), "No such option '--colour'", "stationmaster task list --help"),
+    ],
+    ids=lambda value: joined(value),
+)
+def test_whoever_asks_for_json_gets_mistakes_of_typing_as_json(
+    desk: Desk, words: tuple[str, ...], what: str, next_: str
+) -> None:
+    result = desk.type(*words)
+    [reason] = json.loads(result.stderr)["reasons"]
+    assert (result.exit_code, reason["next"]) == (REFUSED, next_)
+    assert reason["what"].startswith(what)
+
+
+def test_a_json_behind_two_dashes_is_a_word_like_others(desk: Desk) -> None:
+    result = desk.type("task", "shw", "--", "--json")
+    assert (result.exit_code, result.stderr.startswith("Usage: ")) == (REFUSED, True)

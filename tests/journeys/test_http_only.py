@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import socket
 from collections.abc import AsyncGenerator, Mapping
@@ -56,7 +57,9 @@ async def served(journey: DemoJourney) -> AsyncGenerator[str]:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
         said, _ = await process.communicate()
-        assert f"serving the API at {url}/" in said.decode()
+        told = said.decode()
+        assert f"serving the API at {url}/" in told
+        assert re.search(r"^\S+ \S+ INFO task moved: kiosk-news by \w+ origin=submitted to=reviewed$", told, re.M)
 
 
 async def until(agent: Agent, kind: str, after: int = 0) -> Mapping[str, Any]:
