@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import re
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Unpack, cast
 
@@ -284,18 +286,26 @@ def _id(content: bytes) -> str:
 
 def _look(mirror: Path, commit: Sha, look: Callable[[Commit], _T]) -> _T:
     """Let `look` read `commit`; blocks. The Repo is closed, for it holds a git process."""
+    _forget_what_git_was_told()
     from git import Commit, Repo  # importing it runs git, which must not happen before it is needed
     from git.exc import GitError, ODBError
 
-    # What it runs inherits our whole environment: what a hook set there must not lead it to another repository.
     here = {"GIT_DIR": str(mirror), "GIT_COMMON_DIR": str(mirror), "GIT_OBJECT_DIRECTORY": str(mirror / "objects")}
     try:
         with Repo(mirror, expand_vars=False) as repo:
-            repo.git.update_environment(**ISOLATION, **here, GIT_ALTERNATE_OBJECT_DIRECTORIES="")
+            repo.git.update_environment(**here, GIT_ALTERNATE_OBJECT_DIRECTORIES="")
             return look(Commit(repo, bytes.fromhex(commit)))  # asking for its kind would start another process
     except (GitError, ODBError, ValueError, OSError) as error:
         why, next_ = str(error), f"remove {mirror}, then resume: it is made again"
         raise StepFailed(f"{commit} cannot be read in {mirror.name}", why, next_) from error
+
+
+@cache
+def _forget_what_git_was_told() -> None:
+    """GitPython and its children heed our whole environment: a hook's, or a person's, must not lead it elsewhere."""
+    for name in [one for one in os.environ if one.startswith("GIT_")]:
+        del os.environ[name]
+    os.environ |= ISOLATION
 
 
 def _history(at: Commit, without: Collection[Sha]) -> tuple[Logged, ...]:

@@ -7,6 +7,7 @@ that cannot be true now (`may_release`) is refused and recorded.
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import subprocess
 import sys
@@ -156,7 +157,11 @@ def _failed(code: int, message: str) -> Said:
 
 
 def _make_remote(path: str, hook: str) -> None:
-    subprocess.run(["git", "-c", "init.defaultBranch=main", "init", "--quiet", "--bare", path], check=True)
+    """A bare repository, whatever git is told by this machine's environment and configuration."""
+    nobodys = {"PATH": os.environ.get("PATH", os.defpath), "HOME": path, "GIT_CONFIG_NOSYSTEM": "1"}
+    argv = ("git", "-c", "init.defaultBranch=main", "init", "--quiet", "--bare", "--template=", path)
+    subprocess.run(argv, check=True, env=nobodys)
+    Path(path, "hooks").mkdir(exist_ok=True)
     _write_script(Path(path, "hooks", "pre-receive"), hook)
 
 

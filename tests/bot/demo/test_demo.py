@@ -8,14 +8,24 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+# What a hook, or somebody's configuration, tells git: none of it may lead the demo astray.
+_MISLED = {f"GIT_{name}": "/nowhere" for name in ("DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY", "TEMPLATE_DIR")}
+
 
 def play(*options: str) -> subprocess.CompletedProcess[str]:
-    """The demo, as a pipe sees it; PATH has git and little else."""
-    env = {**os.environ, "PATH": "/usr/bin:/bin"}
+    """The demo, as a pipe sees it; PATH has git and little else, and git is told odd things."""
+    with tempfile.TemporaryDirectory() as home:
+        Path(home, ".gitconfig").write_text("[broken\n[init]\n\ttemplateDir = /nowhere\n")
+        return _played(*options, **_MISLED, HOME=home, XDG_CONFIG_HOME=home)
+
+
+def _played(*options: str, **told: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PATH": "/usr/bin:/bin", **told}
     argv = [sys.executable, "-m", "bot", "demo", *options]
     return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=170, check=False)
 
