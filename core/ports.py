@@ -20,6 +20,7 @@ from core.observations import Facts, Observation
 from core.records import Records, Transaction
 from core.registry import App, Argv, Package, Repository, Sha, Target
 from core.releases import Artefact
+from core.releases import Required as Required
 from core.words import short
 
 
@@ -129,6 +130,17 @@ class Dependency(msgspec.Struct, frozen=True):
     locked: str | None = None
 
 
+class Declared(msgspec.Struct, frozen=True, kw_only=True):
+    """What a built package says of itself: all that the train believes of it (spec 5.5).
+
+    `name` and `version` as its registry will list them; `requires` under every extra, marker and platform, sorted.
+    """
+
+    name: str
+    version: str
+    requires: tuple[Required, ...] = ()
+
+
 class Listing(msgspec.Struct, frozen=True):
     """What the registry says of a version: file name → sha256 (hex), empty when not listed; whose it seems to be."""
 
@@ -175,6 +187,17 @@ class Ecosystem(Protocol):
 
     def version(self, package: Package, text: bytes) -> str:
         """The version that `package.version_file` declares; Refused when it declares none or no legal one."""
+        ...
+
+    def declared(self, package: Package, files: Sequence[Path]) -> Declared:
+        """What the built `files` say, and never what the project says; blocks while it reads them.
+
+        Refused with every problem: files of more than one release, and whatever the registry would not take.
+        """
+        ...
+
+    def accepts(self, range: str, version: str) -> bool:
+        """True when `range` allows `version`; a prerelease only where the range names one. Pure."""
         ...
 
     def dependencies(self, files: Mapping[str, bytes | None]) -> tuple[Dependency, ...]:

@@ -38,6 +38,16 @@ class Artefact(msgspec.Struct, frozen=True, order=True):
     size: int
 
 
+class Required(msgspec.Struct, frozen=True, order=True):
+    """What a built package needs: a name in its registry, and a range of versions as that registry writes it.
+
+    An empty `range` is any version. One name may be required several times (under other markers): each must hold.
+    """
+
+    distribution: str
+    range: str = ""
+
+
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):
     """What QA saw of one repository (spec 5.2).
 

@@ -13,18 +13,13 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import msgspec
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
 from packaging.version import InvalidVersion, Version
 
-from adapters.ecosystems import pyproject
+from adapters.ecosystems import pyproject, wheel
+from adapters.ecosystems.wheel import file_identity
 from adapters.web import Web
 from core.errors import Refused, StepFailed, Trouble, Unreachable
-from core.ports import Dependency, Finished, Listing, Pin, Processes
+from core.ports import Declared, Dependency, Finished, Listing, Pin, Processes
 from core.registry import Argv, Package
 from core.releases import Artefact
 
@@ -83,6 +78,7 @@ class PyPI:
     repinned = staticmethod(pyproject.repinned)
     locked_versions = staticmethod(pyproject.locked_versions)
     locked_commits = staticmethod(pyproject.locked_commits)
+    accepts = staticmethod(wheel.accepts)
 
     def __init__(self, processes: Processes, web: Web, settings: PyPISettings) -> None:
         self._processes, self._web, self._settings = processes, web, settings
@@ -105,6 +101,9 @@ class PyPI:
             why = f"{path} says {declared!r}" if declared else f"{path} declares none"
             raise Refused(f"{package.name} has no legal version", why, f'write version = "1.2.3" in {path}') from None
 
+    def declared(self, package: Package, files: Sequence[Path]) -> Declared:
+        return wheel.declared(files)
+
     def dependency_files(self, package: Package | None) -> tuple[str, ...]:
         """The manifest; of a consumer its lock too."""
         return (self.manifest,) if package else (self.manifest, self.lock)
@@ -126,7 +125,7 @@ class PyPI:
         if done.exit_code:
             raise StepFailed(f"{package.name} does not build", _said(done), "look at its log")
         artefacts = tuple(_artefact(path) for path in sorted(out.iterdir()))
-        if {_identity(one.filename)[0] for one in artefacts} != {package.distribution}:
+        if {file_identity(one.filename)[0] for one in artefacts} != {package.distribution}:
             built = ", ".join(one.filename for one in artefacts) or "nothing"
             raise StepFailed(
                 f"{package.name} built {built}", f"expected {package.distribution}", "correct published_as"
@@ -204,7 +203,7 @@ class PyPI:
             files = msgspec.json.decode(answer.body, type=_Simple).files
         except msgspec.DecodeError as error:
             raise Unreachable(f"{url} is no PEP 691 page with sha256 hashes", str(error), "look at it") from error
-        return [file for file in files if _identity(file.filename)[1] == Version(version)]
+        return [file for file in files if file_identity(file.filename)[1] == Version(version)]
 
     async def _owner(self, package: Package) -> str:
         """Whose it seems to be. Only ever shown, so not knowing is fine."""
@@ -236,13 +235,3 @@ def _said(done: Finished) -> str:
 def _artefact(path: Path) -> Artefact:
     body = path.read_bytes()
     return Artefact(path.name, hashlib.sha256(body).hexdigest(), len(body))
-
-
-def _identity(filename: str) -> tuple[str, Version | None]:
-    """Normalised name and version of a wheel or an sdist; ("", None) for any other file."""
-    try:
-        parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
-        name, version, *_ = parse(filename)
-        return name, version
-    except (InvalidWheelFilename, InvalidSdistFilename):
-        return "", None

@@ -9,15 +9,16 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 
 import msgspec
 
+from adapters.ecosystems import gem_file
+from adapters.ecosystems.gem_versions import accepts, compare_versions
 from adapters.ecosystems.gemfile import gem_calls, pinned, pointed
 from adapters.web import Web
 from core.errors import Refused, StepFailed, Trouble, Unreachable
-from core.ports import Dependency, Finished, Listing, Pin, Processes
+from core.ports import Declared, Dependency, Finished, Listing, Pin, Processes
 from core.registry import Argv, Package
 from core.releases import Artefact
 
@@ -25,16 +26,7 @@ _LEGAL = re.compile(r"[0-9]+(\.[0-9a-zA-Z]+)*(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?
 _DECLARED = re.compile(r"^[ \t]*(?:(?:\w+::)*VERSION|\w+\.version)[ \t]*=[ \t]*([\"'])([^\"'\n]*)\1", re.M)
 _REQUIRED = re.compile(r"^[ \t]*\w+\.add_(?:runtime_)?dependency[ \t(]+(?:%q)?[\"'<({]([\w.-]+)", re.M)
 _TAIL = {"Range": "bytes=-262144", "Accept-Encoding": "identity"}
-_ZERO = (1, 0, "")  # how a part of a version weighs: letters are (0, 0, letters)
 _AUTH = re.compile(r"Access Denied|API key|doesn't have access|permission to push|credentials\.|OTP|multi-?factor")
-
-
-def compare_versions(one: str, other: str) -> int:
-    """-1, 0 or 1, as Gem::Version orders them: letters before numbers, and a missing part is 0."""
-    for left, right in zip_longest(_segments(one), _segments(other), fillvalue=_ZERO):
-        if left != right:
-            return -1 if left < right else 1
-    return 0
 
 
 class RubyGemsSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +51,8 @@ class RubyGems:
     credentials: tuple[str, ...] = ("GEM_HOST_API_KEY",)
     tools: tuple[str, ...] = ("gem", "bundle")
 
+    accepts = staticmethod(accepts)
+
     def __init__(self, processes: Processes, web: Web, settings: RubyGemsSettings) -> None:
         self._processes, self._web, self._settings = processes, web, settings
         home = settings.home.resolve()
@@ -81,6 +75,9 @@ class RubyGems:
                 f"{package.version_file} of {package.name} declares no version", said, 'write VERSION = "1.2.3"'
             )
         return number.replace("-", ".pre.")  # Gem::Version does so too
+
+    def declared(self, package: Package, files: Sequence[Path]) -> Declared:
+        return gem_file.declared(files, self._settings.host)
 
     def dependency_files(self, package: Package | None) -> tuple[str, ...]:
         """The gemspec, which bears the name of the gem or of the repository; or manifest and lock."""
@@ -273,17 +270,3 @@ def _locked(lock: str) -> tuple[list[str], dict[str, str], dict[str, str]]:
             else:
                 unpublished[spec[1]] = revision
     return direct, published, unpublished
-
-
-def _segments(version: str) -> list[tuple[int, int, str]]:
-    """The parts that count; zeros before a prerelease and at the end do not."""
-    parts = re.findall(r"[0-9]+|[a-zA-Z]+", version.replace("-", ".pre."))
-    weights = [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
-    first = next((index for index, weight in enumerate(weights) if not weight[0]), len(weights))
-    return [*_stripped(weights[:first]), *_stripped(weights[first:])]
-
-
-def _stripped(weights: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    while weights and weights[-1] == _ZERO:
-        weights = weights[:-1]
-    return weights

@@ -18,7 +18,6 @@ from core.errors import StepFailed
 from core.observations import Already, Facts, NotYet, Observation
 from core.ports import Finished, Listing, Needs, Pin, Ports, Processes
 from core.registry import App, Argv, Package, Sha, Target
-from core.releases import Artefact
 from tests.benchmarks.team import Team
 from tests.world.toy import World
 from tests.world.toy_places import ToyEcosystem, ToySmoke
@@ -32,15 +31,6 @@ class FolderRegistry(ToyEcosystem):
     def __init__(self, processes: Processes, folder: Path) -> None:
         super().__init__(World())
         self._processes, self._folder = processes, folder
-
-    async def build(
-        self, package: Package, worktree: Path, out: Path, *, epoch: int, log: Path
-    ) -> tuple[Artefact, ...]:
-        text = (worktree / "code.py").read_bytes()
-        name = f"{package.name}-{(worktree / package.version_file).read_text().strip()}.pkg"
-        out.mkdir(parents=True, exist_ok=True)
-        (out / name).write_bytes(text)
-        return (Artefact(name, hashlib.sha256(text).hexdigest(), len(text)),)
 
     async def listing(self, package: Package, version: str) -> Listing:
         file = self._folder / f"{package.distribution}-{version}.pkg"

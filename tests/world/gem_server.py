@@ -21,7 +21,7 @@ import msgspec
 import yaml
 from aiohttp import web
 
-from adapters.ecosystems.rubygems import compare_versions
+from adapters.ecosystems.gem_versions import compare_versions
 from bot.demo.listening import listen
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -13,11 +13,13 @@ from typing import Unpack
 from core.errors import Refused, StepFailed
 from core.journal import PageCheck, SealRecord, SealStatus
 from core.observations import Already, Blind, Facts, NotYet, Observation
-from core.ports import Dependency, Finished, How, Listing, Needs, Pin, Relation
+from core.ports import Declared, Dependency, Finished, How, Listing, Needs, Pin, Relation, Required
 from core.registry import App, Argv, Package, Repository, Sha, Target
 from core.releases import Artefact
 from tests.world.toy import Place
 from tests.world.toy_merges import ToyMerges
+
+_NEEDS = b"\nneeds:\n"
 
 
 class ToyRepositories(ToyMerges):
@@ -101,7 +103,7 @@ class ToyRepositories(ToyMerges):
 class ToyEcosystem(Place):
     """Manifest lines `name@branch` or `name==version`; the lock has what the registry offers, and `name@commit`.
 
-    A built file is called `name-version.pkg`.
+    A built file is called `name-version.pkg`; below its code stands what it needs.
     """
 
     name, manifest, lock, credentials, tools = "toy", "needs.txt", "needs.lock", (), ("toy",)
@@ -142,11 +144,24 @@ class ToyEcosystem(Place):
     async def build(
         self, package: Package, worktree: Path, out: Path, *, epoch: int, log: Path
     ) -> tuple[Artefact, ...]:
-        text = (worktree / "code.py").read_bytes()
+        needs = worktree / self.manifest
+        text = (worktree / "code.py").read_bytes() + (_NEEDS + needs.read_bytes() if needs.exists() else b"")
         file = f"{package.name}-{self.version(package, (worktree / package.version_file).read_bytes())}.pkg"
         out.mkdir(parents=True, exist_ok=True)
         (out / file).write_bytes(text)
         return (Artefact(file, hashlib.sha256(text).hexdigest(), len(text)),)
+
+    def declared(self, package: Package, files: Sequence[Path]) -> Declared:
+        [file] = files
+        name, _, version = file.stem.rpartition("-")
+        lines = file.read_bytes().partition(_NEEDS)[2].decode().split()
+        if branches := [line for line in lines if "@" in line]:
+            raise Refused(f"{file.name} requires {', '.join(branches)}", "that is no published version")
+        needs = [Required(line.partition("==")[0], line.partition("==")[2]) for line in lines]
+        return Declared(name=name, version=version, requires=tuple(sorted(needs)))
+
+    def accepts(self, range: str, version: str) -> bool:
+        return range in ("", version)
 
     async def listing(self, package: Package, version: str) -> Listing:
         await self._world.ask("registry")

@@ -6,6 +6,7 @@ A test module subclasses `EcosystemContract` as `TestSomething` and gives it a `
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -172,6 +173,39 @@ class EcosystemContract:
     async def test_two_builds_of_one_commit_have_the_same_bytes(self, world: RegistryWorld):
         first, again = await world.build("1.0.0", place="here"), await world.build("1.0.0", place="elsewhere")
         assert hashes(first) == hashes(again)
+
+    async def test_the_built_files_say_what_they_are_whatever_they_were_called_for(self, world: RegistryWorld):
+        declared = world.ecosystem.declared(world.package, await world.build("1.2.0"))
+        assert (declared.name, declared.version, declared.requires) == (world.package.distribution, "1.2.0", ())
+
+    async def test_a_file_that_is_cut_off_or_of_nothing_is_refused(self, world: RegistryWorld):
+        for file in await world.build("1.2.0"):
+            whole = file.read_bytes()
+            for content in (whole[: len(whole) // 2], b"", b"\0" * 2000, b"<html>404</html>"):
+                (broken := world.tmp / file.name).write_bytes(content)
+                with pytest.raises(Refused, match=re.escape(file.name)):
+                    world.ecosystem.declared(world.package, [broken])
+
+    async def test_a_file_that_was_called_after_another_version_is_refused(self, world: RegistryWorld):
+        for file in await world.build("1.2.0"):
+            (other := world.tmp / file.name.replace("1.2.0", "1.3.0")).write_bytes(file.read_bytes())
+            with pytest.raises(Refused, match=r"says that it is widgetry 1\.2\.0"):
+                world.ecosystem.declared(world.package, [other])
+
+    async def test_a_build_that_made_nothing_or_two_releases_is_refused(self, world: RegistryWorld):
+        with pytest.raises(Refused):
+            world.ecosystem.declared(world.package, [])
+        with pytest.raises(Refused):
+            world.ecosystem.declared(world.package, [*await world.build("1.2.0"), *await world.build("1.3.0")])
+
+    def test_a_range_takes_a_prerelease_only_where_it_names_one(self, world: RegistryWorld):
+        accepts = world.ecosystem.accepts
+        assert accepts("", "1.0.0")
+        assert accepts(">= 1.0", "1.10.0") and accepts(">= 1.9, != 1.10.1", "1.10.0")
+        assert not accepts("> 1.10.0", "1.10.0") and not accepts(">= 1.2, < 1.10", "1.10.0")
+        assert not accepts(">= 1.0", "1.1.0.rc1") and not accepts("", "1.1.0.rc1")
+        assert accepts(">= 1.0.rc1", "1.1.0.rc1")
+        assert not accepts("nonsense of somebody", "1.0.0")
 
     async def test_what_is_shown_is_what_runs(self, world: RegistryWorld):
         files = await world.build("1.0.0")

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.ecosystems.gem_versions import compare_versions
 from adapters.ecosystems.gemfile import gem_calls, pinned, pointed
-from adapters.ecosystems.rubygems import compare_versions
 from core.errors import Refused
 
 needs_ruby = pytest.mark.skipif(
