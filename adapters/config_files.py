@@ -15,9 +15,10 @@ from pydantic_core import PydanticCustomError
 
 from adapters.deploys import STRATEGIES
 from adapters.ecosystems import ECOSYSTEMS
+from core.commands import explained, split_words
 from core.errors import Refused
 from core.reviews import Seat
-from core.words import checked_branch, checked_slug, is_loopback, split_words
+from core.words import checked_branch, checked_slug, is_loopback
 
 TIERS = ("unit", "component", "integration", "e2e")
 Item = TypeVar("Item")
@@ -70,7 +71,7 @@ def _split(command: object) -> object:
     try:
         return split_words(command)
     except Refused as refusal:
-        raise wrong(f"malformed command, {refusal.reasons[0].why}") from None
+        raise wrong(explained(refusal)) from None
 
 
 def _http(url: str) -> str:

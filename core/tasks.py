@@ -9,11 +9,12 @@ from typing import Annotated
 
 import msgspec
 
+from core.commands import split_words
 from core.errors import Reason, Refused
 from core.permissions import Actor, Role
 from core.registry import Argv, Registry, unknown
 from core.sizing import Size
-from core.words import checked_branch, checked_slug, nearest, slug_from, split_words
+from core.words import checked_branch, checked_slug, nearest, slug_from
 
 TITLE_LIMIT = 200
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-import shlex
 import zlib
 from collections.abc import Iterable
 
@@ -61,23 +60,6 @@ def checked_branch(text: str) -> str:
     return text
 
 
-def split_words(command: str) -> tuple[str, ...]:
-    """A command split like a shell would, and never passed through one (L02).
-
-    Refused, with the position, when a quote is left open or the text ends in a backslash.
-    """
-    lexer = shlex.shlex(command, posix=True, punctuation_chars=False)
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    try:
-        return tuple(lexer)
-    except ValueError as error:
-        position = _never_closed(command)
-        why = f"{str(error).lower()} at character {position + 1}: {command[position : position + 20]!r}"
-        next_ = "take the backslash at the end away" if command[position] == "\\" else "close the quote"
-        raise Refused(f"the command is malformed: {command[:80]!r}", why, next_) from error
-
-
 def search_words(text: str) -> tuple[str, ...]:
     """The words of `text` as they are searched for: without case, each once, at most 48 characters of each."""
     return tuple(dict.fromkeys(word[:48] for word in re.findall(r"[^\W_]+", text.casefold())))
@@ -114,23 +96,6 @@ def lasting(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _never_closed(text: str) -> int:
-    """Where the quote that is never closed opens, or the backslash that escapes nothing."""
-    quote, start, index = "", len(text) - 1, 0
-    while index < len(text):
-        char = text[index]
-        if char == "\\" and quote != "'":
-            if index == len(text) - 1 and not quote:
-                return index
-            index += 1
-        elif quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"":
-            quote, start = char, index
-        index += 1
-    return start
 
 
 def _visible(text: str) -> str:

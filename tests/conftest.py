@@ -69,8 +69,9 @@ _LAST_TIME, _WHOLE, _BEGAN = "stationmaster/last_time", 1000, time.monotonic()
 
 def pytest_report_header(config: pytest.Config) -> str:
     """How long to wait for what follows."""
-    cache: Any = config.cache
-    return f"last time: {cache.get(_LAST_TIME, 'about 8 min on two cores')}"
+    cache: Any = getattr(config, "cache", None)
+    usual = "about 8 min on two cores"
+    return f"last time: {cache.get(_LAST_TIME, usual) if cache else usual}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -80,7 +81,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Remember how long a whole run took."""
-    passed, cache = len(terminalreporter.stats.get("passed", [])), config.cache
+    passed, cache = len(terminalreporter.stats.get("passed", [])), getattr(config, "cache", None)
     if passed > _WHOLE and cache:
         cache.set(_LAST_TIME, f"{passed} tests passed in {lasting(time.monotonic() - _BEGAN)}")
 

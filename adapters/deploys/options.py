@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from core.commands import explained, split_words
 from core.errors import Refused
-from core.words import split_words
 
 
 class StrictOptions(BaseModel):
@@ -31,7 +31,7 @@ def _words(text: str) -> tuple[str, ...]:
     try:
         return split_words(text)
     except Refused as refusal:
-        raise ValueError(refusal.reasons[0].why) from None
+        raise ValueError(explained(refusal)) from None
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_split), Field(min_length=1)]

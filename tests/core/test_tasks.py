@@ -150,7 +150,7 @@ def test_all_problems_of_an_edit_come_at_once() -> None:
     assert [reason.what for reason in refusal.value.reasons] == [
         *("shape of pay is fixed", "works of pay is fixed", "post_deploy_cmd of pay is fixed"),
         *("a task needs a title", "unknown shape 'tpy'", "unknown repository 'mony'"),
-        'the command is malformed: "rake \'x"',
+        'malformed command: "rake \'x"',
     ]
 
 
@@ -203,7 +203,7 @@ def test_all_problems_of_a_draft_come_at_once() -> None:
         "turf is named twice",
         "unknown repository 'mony'",
         "'--upload-pack=evil' is no branch name",
-        'the command is malformed: "rake \'seed"',
+        'malformed command: "rake \'seed"',
         "'Not A Slug' is no slug",
     ]
 

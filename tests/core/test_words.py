@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 
 import pytest
@@ -10,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Refused
-from core.words import checked_branch, checked_slug, counted, lasting, nearest, slug_from, split_words
+from core.words import checked_branch, checked_slug, counted, lasting, nearest, slug_from
 
-SHELL_TEXT = st.text(alphabet="ab $;|&'\"\\\n\t#-é", max_size=30)
 BRANCHES = [
     *("feat/pay", "a/.b", "a.lock/b", "x.lock", "@", "HEAD", "HEAD/x", "a@b", "a@{b", "a//b", "a..b", "a.", "a/", "/a"),
     *(".a", "-x", "--upload-pack=x", "ä/ö", "a b", "a\tb", "a~1", "a^", "a:b", "a?", "a*", "a[b", "a\\b", ""),
@@ -66,32 +64,6 @@ def test_a_branch_is_what_git_takes_for_one_and_never_an_option(branch: str) -> 
     except Refused as refusal:
         assert not legal
         assert ("option" in refusal.reasons[0].why) == branch.startswith("-")
-
-
-@given(st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12), max_size=5))
-def test_quoted_words_come_out_as_they_went_in(words: list[str]) -> None:
-    """L02: quoted arguments were mangled."""
-    assert split_words(shlex.join(words)) == tuple(words)
-
-
-@given(SHELL_TEXT)
-def test_a_malformed_command_is_refused_at_the_place_where_it_goes_wrong(text: str) -> None:
-    """Spec 7.6: up to that place the text is well-formed, and that place opens what never ends."""
-    try:
-        split_words(text)
-    except Refused as refusal:
-        at, _, _ = refusal.reasons[0].why.partition("at character ")[2].partition(":")
-        place = int(at) - 1
-        assert text[place] in "'\"\\\\"
-        split_words(text[:place])
-        advice = "take the backslash at the end away" if text[place] == "\\" else "close the quote"
-        assert refusal.reasons[0].next == advice
-
-
-def test_nothing_in_a_command_is_a_shell() -> None:
-    assert split_words("rake x; rm -rf / && echo $HOME # really") == (
-        *("rake", "x;", "rm", "-rf", "/", "&&", "echo", "$HOME", "#", "really"),
-    )
 
 
 def test_the_nearest_name_is_offered_and_nothing_far_fetched() -> None:

@@ -74,7 +74,7 @@ def script(world: DeployWorld, text: str, mode: int = 0o755) -> Sha:
 
 async def test_the_script_gets_the_commit_its_own_words_and_only_the_credentials_named_for_it(world: DeployWorld):
     commit = script(world, 'printf "<%s>\\n" "$@" "$STAGE" "$STATIONMASTER_COMMIT" "${CLOUD_KEY:+key}" "$OTHER_KEY"')
-    target = world.with_options(script="./bin/deploy 'the moon' $HOME", credentials=["CLOUD_KEY"])
+    target = world.with_options(script="./bin/deploy 'the moon' '$HOME'", credentials=["CLOUD_KEY"])
     await world.strategy.deploy(world.app, msgspec.structs.replace(target, revision_path=None), commit, log=world.log)
     assert world.log.read_text() == f"<the moon>\n<$HOME>\n<production>\n<{commit}>\n<key>\n<>\n"
 

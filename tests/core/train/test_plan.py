@@ -188,7 +188,7 @@ def test_every_problem_of_the_record_comes_at_once() -> None:
         "gone is frozen but not registered",
         "hub takes ledger from a branch",
         "hub takes money from a branch",
-        'the command is malformed: "rake \'x"',
+        'malformed command: "rake \'x"',
     ]
 
 
