@@ -31,6 +31,7 @@ from adapters.deploys import STRATEGIES
 from adapters.ecosystems.pypi import PyPI, PyPISettings
 from adapters.ecosystems.rubygems import RubyGemsSettings
 from adapters.yaml_file import YamlFile
+from core import collisions
 from core.errors import Reason, Refused
 from core.ports import Waits
 from core.registry import App, Package, Registry, Target, unknown
@@ -78,7 +79,9 @@ def load(folder: Path, environ: Mapping[str, str]) -> Settings:
     database_url = environ.get("STATIONMASTER_DATABASE_URL") or f"sqlite:///{state_dir / 'stationmaster.db'}"
     repos_file, shapes_file, bot_file = repos.check(ReposFile), shapes.check(ShapesFile), bot.check(BotFile)
     registry = _registry(repos, environ.get("PROJECTS_DIR", ""))
-    problems += (msgspec.structs.replace(one, what=f"{repos.path}: {one.what}") for one in registry.problems())
+    problems += (
+        msgspec.structs.replace(one, what=f"{repos.path}: {one.what}") for one in collisions.problems(registry)
+    )
     smoke_suites = _suites(suites, repos)
     secrets = _secrets(environ, bot_file, registry, database_url)
     if problems or not (repos_file and shapes_file and bot_file):
@@ -134,20 +137,27 @@ def _target(file: YamlFile, *place: str) -> Target | None:
     strategy = STRATEGIES.get(str(file.mapping(*place).get("strategy")))
     options = file.check(strategy.Options, *place, "options") if strategy else None
     production_url = file.at(*place[:-1], "production_url") if place[-1] == "prod_deploy" else None
-    if strategy and strategy.needs_address and entry and not (entry.smoke_url or production_url):
-        why = f"{strategy.name} asks there whether what it pushed serves"
-        file.complain(place, "smoke_url is missing", why, "add smoke_url: https://…")
-    return Target(options=options.model_dump(), **entry.given("options")) if entry and options else None
+    if strategy and entry and not (entry.smoke_url or production_url):
+        if strategy.needs_address:
+            why = f"{strategy.name} asks there whether what it pushed serves"
+            file.complain(place, "smoke_url is missing", why, "add smoke_url: https://…")
+        elif entry.revision_path:
+            file.complain(place, "revision_path has no smoke_url", "it is a path below it", "add smoke_url: https://…")
+    if not (entry and options):
+        return None
+    return Target(options=options.model_dump(), place=options.place, **entry.given("options"))
 
 
 def _located(file: YamlFile, place: tuple[str, ...], url: str, projects_dir: str) -> str:
     """`url`; a relative path is resolved against PROJECTS_DIR (spec 11)."""
-    if "://" in url or re.match(r"[^/]+:", url) or Path(url).is_absolute():
+    if "://" in url or re.match(r"[^/]+:", url):
         return url
+    if Path(url).is_absolute():
+        return str(Path(url).resolve())
     if not projects_dir:
         next_ = "export PROJECTS_DIR=… or write the whole address"
         file.complain(place, "is a relative path, and PROJECTS_DIR is not set", "", next_)
-    return str(Path(projects_dir).absolute() / url)
+    return str((Path(projects_dir) / url).resolve())
 
 
 def _suites(file: YamlFile, repos: YamlFile) -> dict[str, Suite]:

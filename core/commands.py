@@ -22,82 +22,11 @@ _OPERATORS = re.compile(r"&&|\|\||\|&|;;|>>|<<<|<<-?|[<>]&|&>|>\||<>|[&|;<>()]")
 _QUOTES = "“”‘’«»„"
 _BLANKS = "\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}\N{ZERO WIDTH SPACE}\ufeff"
 _ASSIGNED = re.compile(r"[A-Za-z_]\w*(\[[^]]*\])?\+?=")
-_SHELL_WORDS = frozenset(
-    [
-        ".",
-        ":",
-        "alias",
-        "bg",
-        "bind",
-        "break",
-        "builtin",
-        "caller",
-        "case",
-        "cd",
-        "command",
-        "compgen",
-        "complete",
-        "compopt",
-        "continue",
-        "coproc",
-        "declare",
-        "dirs",
-        "disown",
-        "do",
-        "done",
-        "elif",
-        "else",
-        "enable",
-        "esac",
-        "eval",
-        "exec",
-        "exit",
-        "export",
-        "fc",
-        "fg",
-        "fi",
-        "for",
-        "function",
-        "getopts",
-        "hash",
-        "help",
-        "history",
-        "if",
-        "jobs",
-        "let",
-        "local",
-        "logout",
-        "mapfile",
-        "popd",
-        "pushd",
-        "read",
-        "readarray",
-        "readonly",
-        "return",
-        "select",
-        "set",
-        "shift",
-        "shopt",
-        "source",
-        "suspend",
-        "then",
-        "times",
-        "trap",
-        "type",
-        "typeset",
-        "ulimit",
-        "umask",
-        "unalias",
-        "unset",
-        "until",
-        "wait",
-        "while",
-        "{",
-        "}",
-        "[[",
-        "]]",
-        "!",
-    ]
+_SHELL_WORDS = re.compile(
+    r"[.:!{}]|\[\[|\]\]|%.*|alias|bg|bind|break|builtin|caller|case|cd|command|compgen|complete|compopt|continue|coproc"
+    r"|declare|dirs|disown|do|done|elif|else|enable|esac|eval|exec|exit|export|fc|fg|fi|for|function|getopts|hash|help"
+    r"|history|if|jobs|let|local|logout|mapfile|popd|pushd|read|readarray|readonly|return|select|set|shift|shopt|source"
+    r"|suspend|then|times|trap|type|typeset|ulimit|umask|unalias|unset|until|wait|while"
 )
 
 
@@ -177,7 +106,7 @@ def _no_program(words: Argv) -> Iterator[tuple[int, str]]:
         return
     if not words[0]:
         yield 0, "a program without a name"
-    elif words[0] in _SHELL_WORDS or words[0].startswith("%"):
+    elif _SHELL_WORDS.fullmatch(words[0]):
         yield 0, f"`{words[0]}`, which only a shell knows,"
     elif assigned := _ASSIGNED.match(words[0]):
         yield 0, f"`{assigned[0]}`, a variable before the program,"

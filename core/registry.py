@@ -11,7 +11,7 @@ from typing import NewType
 
 import msgspec
 
-from core.errors import Reason, Refused
+from core.errors import Refused
 from core.words import nearest
 
 Sha = NewType("Sha", str)
@@ -63,10 +63,12 @@ class Place(StrEnum):
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Where an app runs: a strategy of `adapters/deploys` and its options, as its own model validated them.
 
-    `revision_path`: path below `smoke_url` whose answer names the commit that serves (L41); None: it cannot say.
+    `place`: the address that gets the code; blank where only a script knows. `revision_path`: path below `smoke_url`
+    whose answer names the commit that serves (L41); None: it cannot say.
     """
 
     strategy: str
+    place: str = ""
     options: Mapping[str, object] = {}
     smoke_url: str | None = None
     revision_path: str | None = None
@@ -113,29 +115,6 @@ class Registry(msgspec.Struct, frozen=True):
         if name not in self.apps:
             raise Refused(*unknown("app", name, self.apps))
         return self.apps[name]
-
-    def problems(self) -> list[Reason]:
-        """Cross-reference rules: one hub at the most, one name per repository, one production address per app."""
-        found: list[Reason] = []
-        hubs = [app.name for app in self.apps.values() if app.hub]
-        if len(hubs) > 1:
-            found.append(
-                Reason("two hubs", f"{', '.join(hubs)} all say `hub: true`", "keep one; the rest are satellites")
-            )
-        found += [
-            Reason(f"{name} is a package and an app", "a name means one repository", "rename one of them")
-            for name in self.packages.keys() & self.apps.keys()
-        ]
-        for app in self.apps.values():
-            smoke = app.prod_deploy.smoke_url if app.prod_deploy else None
-            if smoke and app.production_url and smoke.rstrip("/") != app.production_url.rstrip("/"):
-                why = f"prod_deploy.smoke_url is {smoke}, production_url is {app.production_url}"
-                found.append(Reason(f"{app.name} has two production addresses", why, "keep one of the two"))
-            qa, prod = app.qa_deploy, app.prod_deploy
-            if qa and prod and (qa.strategy, qa.options) == (prod.strategy, prod.options):
-                why = "qa_deploy and prod_deploy are the same, so a prepare would reach production"
-                found.append(Reason(f"{app.name} has its QA in production", why, "give qa_deploy a target of its own"))
-        return found
 
 
 def unknown(kind: str, name: str, known: Mapping[str, object]) -> tuple[str, str, str]:

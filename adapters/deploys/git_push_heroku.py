@@ -51,7 +51,7 @@ class GitPushHeroku:
         credentials: EnvNames = ("HEROKU_API_KEY",)
 
         @property
-        def url(self) -> str:
+        def place(self) -> str:
             """Where to push."""
             return self.remote or f"https://git.heroku.com/{self.app}.git"
 
@@ -63,7 +63,7 @@ class GitPushHeroku:
 
     def commands(self, app: App, target: Target, commit: str) -> tuple[Argv, ...]:
         options = _options(target)
-        return (push_argv(options.url, commit, options.branch),)
+        return (push_argv(options.place, commit, options.branch),)
 
     async def observe(self, app: App, target: Target, commit: Sha) -> Observation:
         """What the app says; where it does not answer, a git remote elsewhere proves that `commit` never got there."""
@@ -81,9 +81,9 @@ class GitPushHeroku:
         """Push, then wait until it serves. Refused, before anything, when there is no address to look at."""
         boot.required_url(app, target)
         options = _options(target)
-        with git_config(options.url, options.credentials) as env:
+        with git_config(options.place, options.credentials) as env:
             report = await self._repositories.push_to(
-                app, commit, options.url, options.branch, env=env, credentials=options.credentials, log=log
+                app, commit, options.place, options.branch, env=env, credentials=options.credentials, log=log
             )
         match report.status:
             case "rejected":
@@ -113,7 +113,7 @@ class GitPushHeroku:
     async def run(self, app: App, target: Target, command: Argv, commit: Sha, *, log: Path) -> Facts:
         """See `core.ports.Strategy`; told apart are the remote verdict, never started, and never heard of again."""
         options, shown = _options(target), shlex.join(command)
-        with git_config(options.url, options.credentials) as env:
+        with git_config(options.place, options.credentials) as env:
             try:
                 ended = await self._processes.run(
                     self.run_argv(app, target, command),
@@ -142,9 +142,9 @@ class GitPushHeroku:
         return (undo, *await revert_commands(self._repositories, app, bad))
 
     async def _head(self, app: App, options: Options) -> Sha | None:
-        with git_config(options.url, options.credentials) as env:
+        with git_config(options.place, options.credentials) as env:
             return await self._repositories.head_of(
-                app, options.url, options.branch, env=env, credentials=options.credentials
+                app, options.place, options.branch, env=env, credentials=options.credentials
             )
 
     async def _require_arrival(self, app: App, options: Options, commit: Sha, report: PushReport) -> None:

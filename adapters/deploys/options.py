@@ -15,6 +15,11 @@ class StrictOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    @property
+    def place(self) -> str:
+        """The address that gets the code; blank where only a script knows."""
+        return ""
+
 
 def _split(value: object) -> object:
     """Text is split like a shell would (L02); lists come from YAML and JSON, where tuples do not exist."""

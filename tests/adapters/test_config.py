@@ -101,7 +101,7 @@ def test_the_environment_says_where_things_are(folder: Path) -> None:
     ("url", "resolved"),
     [
         ("treasury", "/home/projects/treasury"),
-        ("../other/treasury.git", "/home/projects/../other/treasury.git"),
+        ("../other/treasury.git", "/home/other/treasury.git"),
         ("/srv/git/treasury.git", "/srv/git/treasury.git"),
         ("https://git.example.com/treasury.git", "https://git.example.com/treasury.git"),
         ("git@git.example.com:treasury.git", "git@git.example.com:treasury.git"),
@@ -110,6 +110,20 @@ def test_the_environment_says_where_things_are(folder: Path) -> None:
 def test_relative_repository_paths_resolve_against_the_projects_folder(edit: Edit, url: str, resolved: str) -> None:
     folder = edit("release_repos.yml", "git@github.com:example-money/treasury.git", url)
     assert load(folder, {"PROJECTS_DIR": "/home/projects"}).registry.app("treasury").url == resolved
+
+
+def test_one_repository_behind_a_link_is_one_repository(edit: Edit, tmp_path: Path) -> None:
+    (tmp_path / "money.git").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path)
+    edit("release_repos.yml", "git@github.com:example-money/treasury.git", f"{tmp_path}/money.git")
+    folder = edit("release_repos.yml", "git@github.com:example-money/invoices.git", "linked/money.git")
+    with pytest.raises(Refused, match="treasury and invoices are one repository"):
+        load(folder, {"PROJECTS_DIR": str(tmp_path)})
+
+
+def test_a_revision_that_nobody_can_ask_for_is_refused_when_the_file_is_read(edit: Edit) -> None:
+    found = refused(edit("release_repos.yml", "smoke_url: https://invoices.example.com", "revision_path: /revision"))
+    assert [reason.what.rpartition(": ")[2] for reason in found] == ["revision_path has no smoke_url"]
 
 
 def test_a_relative_path_without_a_projects_folder_says_which_variable_to_set(edit: Edit) -> None:

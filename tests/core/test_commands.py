@@ -1,4 +1,4 @@
-"""Commands as people write them: what is accepted means the same to a shell, and all else is refused where it stands."""
+"""Commands as people write them: what is accepted means the same to a shell, and all else is refused."""
 
 from __future__ import annotations
 

@@ -1,40 +1,16 @@
-"""The repositories of a team, and what is wrong with a list of them (spec 8.5)."""
+"""The repositories of a team, by name."""
 
 from __future__ import annotations
 
 import pytest
 
 from core.errors import Refused
-from core.registry import App, Package, Registry, Target
-from tests.world.toy_train import TARGET, registry, registry_of
+from core.registry import App, Package, Target
+from tests.world.toy_train import registry
 
 
-def whats(found: Registry) -> list[str]:
-    return [problem.what for problem in found.problems()]
-
-
-def test_a_good_registry_has_no_problems() -> None:
-    assert whats(registry()) == []
-    assert list(registry().repositories) == ["ledger", "money", "turf", "hub", "docs"], "the order of the file"
-
-
-def test_every_problem_is_found_at_once() -> None:
-    """L46: two files named different production hosts."""
-    package = Package(name="shared", url="x", ecosystem="toy", version_file="VERSION")
-    elsewhere = App(name="turf", url="x", prod_deploy=TARGET, production_url="http://elsewhere")
-    apps = [App(name="hub", url="x", hub=True), App(name="second", url="x", hub=True), App(name="shared", url="x")]
-    assert whats(registry_of([package], [*apps, elsewhere])) == [
-        "two hubs",
-        "shared is a package and an app",
-        "turf has two production addresses",
-    ]
-
-
-@pytest.mark.parametrize("production_url", [None, "http://localhost", "http://localhost/"])
-def test_one_address_may_be_said_twice(production_url: str | None) -> None:
-    app = App(name="turf", url="x", prod_deploy=TARGET, production_url=production_url)
-    assert whats(registry_of([], [app])) == []
-    assert app.base_url == TARGET.smoke_url
+def test_the_order_of_a_registry_is_that_of_the_file() -> None:
+    assert list(registry().repositories) == ["ledger", "money", "turf", "hub", "docs"]
 
 
 def test_an_address_may_be_said_by_either() -> None:
