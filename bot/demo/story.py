@@ -110,6 +110,7 @@ class Story:
                     await self._confirm()
                 elif now.state is not RunState.RUNNING:
                     await self._until_told()
+                    await self._mend(now)
                     answer = Act.RESUME if now.state is RunState.STOPPED else self._answer(now.kind)
                     await self._cast.presses("operator", answer)
                 await self._until_it_rests(now.attempt + (now.state is not RunState.RUNNING))
@@ -153,6 +154,15 @@ class Story:
         before = self._cast.newest_button(Act.SHIP)
         await self._cast.types("operator", "release ship", {"release": RELEASE})
         await self._cast.presses("operator", Act.SHIP, after=int(before[0]) if before else 0)
+
+    async def _mend(self, stopped: Progress) -> None:
+        """What the report tells an operator to type on the platform, where resuming alone would not help."""
+        for command in dict.fromkeys(re.findall(r"heroku (releases:retry --app=\S+)", str(stopped.reasons))):
+            click.echo(f"Olive types in a shell: heroku {command}")
+            env = {**os.environ, "HEROKU_API_KEY": self.world.platform.api_key}
+            argv = (str(self.world.platform.bin / "heroku"), *command.split())
+            child = await asyncio.create_subprocess_exec(*argv, env=env, stdout=asyncio.subprocess.DEVNULL)
+            assert not await child.wait(), command
 
     def _answer(self, kind: RunKind) -> Act:
         """What an operator finds who looks at the platform: did the command run there, on QA or in production?"""

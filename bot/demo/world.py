@@ -33,6 +33,7 @@ BREAKABLE = {
     "repin": ("treasury", "wallet"),
     "advance": (*PACKAGES, *APPS),
     "deploy": APPS,
+    "release": origins.CONSUMERS,
     "post-deploy": ("gold-seats",),
     "seal": APPS,
 }

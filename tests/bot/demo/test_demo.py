@@ -76,7 +76,7 @@ def what_is_live(said: str) -> list[str]:
     return said.partition("What is live where:\n")[2].splitlines()[:3]
 
 
-@pytest.mark.parametrize("step", ["publish:coin-ledger", "deploy:kiosk"])
+@pytest.mark.parametrize("step", ["publish:coin-ledger", "release:treasury", "deploy:kiosk"])
 def test_a_broken_step_stops_the_ship_with_a_report_and_the_resume_button_finishes_it(step: str) -> None:
     ended = play("--break", step)
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr
