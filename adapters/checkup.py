@@ -154,7 +154,7 @@ async def _repository(
 ) -> list[Finding]:
     """Whether origin's main is there, and on it everything that the registry, or a deploy (`files`), names."""
     paths = {f"the deploy ({path})": path for path in files}
-    if isinstance(one, Package):
+    if isinstance(one, Package) and one.version_file:
         paths["version_file"] = one.version_file
     paths |= {key: file for key, command in _commands(one) if (file := own_file(command))}
     head = await repositories.branch_head(one, one.main_branch)
@@ -168,10 +168,9 @@ async def _repository(
             what = f"{path} is not in {one.name} at {one.main_branch} ({short(head)})"
             findings.append(Finding(False, what, f"{who} names it", f"commit it, or correct {who}"))
         elif isinstance(one, Package) and ecosystem and who == "version_file":
-            try:
-                findings.append(Finding(True, f"{one.name} is at {ecosystem.version(one, text)}"))
-            except Trouble as trouble:
-                findings += _findings(trouble)
+            said = ecosystem.version(one, text)
+            at = f"{one.name} is at {said}" if said else f"{one.name} has its version computed when it is built"
+            findings.append(Finding(True, at, f"so says {path}"))
     return findings
 
 

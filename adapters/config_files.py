@@ -143,7 +143,7 @@ class PackageEntry(Entry):
 
     ecosystem: Annotated[str, _one_of(ECOSYSTEMS)]
     url: Remote
-    version_file: Inside
+    version_file: Inside | None = None
     release_check: Command | None = None
     qa_test_cmd: Command | None = None
     tag: Tag | None = None

@@ -15,12 +15,13 @@ from typing import Protocol, TypedDict, Unpack
 
 import msgspec
 
+from core.builds import Declared as Declared
+from core.builds import Required as Required
 from core.journal import SealRecord
 from core.observations import Facts, Observation
 from core.records import Records, Transaction
 from core.registry import App, Argv, Package, Repository, Sha, Target
 from core.releases import Artefact
-from core.releases import Required as Required
 from core.words import short
 
 
@@ -130,17 +131,6 @@ class Dependency(msgspec.Struct, frozen=True):
     locked: str | None = None
 
 
-class Declared(msgspec.Struct, frozen=True, kw_only=True):
-    """What a built package says of itself: all that the train believes of it (spec 5.5).
-
-    `name` and `version` as its registry will list them; `requires` under every extra, marker and platform, sorted.
-    """
-
-    name: str
-    version: str
-    requires: tuple[Required, ...] = ()
-
-
 class Listing(msgspec.Struct, frozen=True):
     """What the registry says of a version: file name → sha256 (hex), empty when not listed; whose it seems to be."""
 
@@ -186,7 +176,7 @@ class Ecosystem(Protocol):
     tools: tuple[str, ...]
 
     def version(self, package: Package, text: bytes) -> str:
-        """The version that `package.version_file` declares; Refused when it declares none or no legal one."""
+        """The version that `package.version_file` declares in plain words; blank where a build computes it. Pure."""
         ...
 
     def declared(self, package: Package, files: Sequence[Path]) -> Declared:
@@ -238,6 +228,10 @@ class Ecosystem(Protocol):
 
     async def listing(self, package: Package, version: str) -> Listing:
         """What the registry's own records say of `version`."""
+        ...
+
+    async def available(self, package: Package) -> frozenset[str]:
+        """Every version that the registry offers, none of them yanked."""
         ...
 
     async def is_installable(self, package: Package, version: str) -> bool:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from core.access import Access
+from core.builds import Build
 from core.conversation import Remark
 from core.edits import Edit
 from core.events import Event
@@ -112,6 +113,11 @@ class Transaction(Access, Protocol):
 
     async def update_release(self, before: Release, after: Release) -> None:
         """Write what differs; Refused when somebody changed it since `before` was read."""
+        ...
+
+    async def add_build(self, build: Build) -> None: ...
+    async def builds(self, repository: str) -> list[Build]:
+        """Newest first."""
         ...
 
     async def append_event(self, event: Event) -> None:

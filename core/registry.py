@@ -35,10 +35,13 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Package(Repository, frozen=True, kw_only=True, tag="package"):
-    """A library repository that is published to the registry of its `ecosystem`."""
+    """A library repository that is published to the registry of its `ecosystem`.
+
+    `version_file`: what it says is shown and compared with what is built; blank: the build alone says its version.
+    """
 
     ecosystem: str
-    version_file: str
+    version_file: str = ""
     published_as: str = ""
     release_check: Argv | None = None
     tag: str = "v{version}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -38,21 +39,12 @@ class Artefact(msgspec.Struct, frozen=True, order=True):
     size: int
 
 
-class Required(msgspec.Struct, frozen=True, order=True):
-    """What a built package needs: a name in its registry, and a range of versions as that registry writes it.
-
-    An empty `range` is any version. One name may be required several times (under other markers): each must hold.
-    """
-
-    distribution: str
-    range: str = ""
-
-
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):
     """What QA saw of one repository (spec 5.2).
 
-    `requires`: registered packages that it depends on. `by_reference`: those of them that its manifest takes from a
-    branch, commit or path, and which ship must therefore re-pin (spec 6.5).
+    `requires`: registered packages that it depends on; of a package, as it was built. `ranges`: which versions of them
+    it takes, and of itself. `by_reference`: those that its manifest takes from a branch, commit or path, and which ship
+    must therefore re-pin (spec 6.5).
     """
 
     repository: str
@@ -60,6 +52,7 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None = None
     artefacts: tuple[Artefact, ...] = ()
     requires: tuple[str, ...] = ()
+    ranges: Mapping[str, tuple[str, ...]] = {}
     by_reference: tuple[str, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""Releases in the record, with their members and their freeze (spec 3)."""
+"""Releases in the record, with their members, their freeze, and what was built for it (spec 3, 5.5)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.engine import RowMapping
 
 from adapters.database.connections import Connected, changed_columns, changed_since, columns, fields
-from adapters.database.tables import frozen, members, releases
+from adapters.database.tables import builds, frozen, members, releases
+from core.builds import Build
 from core.errors import Refused
 from core.releases import ACTIVE, Frozen, Release
 
@@ -50,6 +51,12 @@ class ReleaseRows(Connected):
             await self._write_members(after)
         if after.frozen != before.frozen:
             await self._write_frozen(after)
+
+    async def add_build(self, build: Build) -> None:
+        await self._insert(builds, build)
+
+    async def builds(self, repository: str) -> list[Build]:
+        return (await self._all_of(Build, builds.c.repository, repository))[::-1]
 
     async def _releases(self, *where: ColumnElement[bool], limit: int | None = None) -> list[Release]:
         """The chosen releases, newest first."""

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, Table
 
 from adapters.database.columns import Json, Ordered, Text, Utc, Word, may, must, not_blank, only_one, part_of, row_id
+from core.builds import Declared
 from core.conversation import RemarkKind
 from core.errors import Reason
 from core.events import EventKind
@@ -194,8 +195,22 @@ frozen = Table(
     *may(Text, "version"),
     *must(Json(tuple[Artefact, ...]), "artefacts"),
     *must(_Names, "requires", "by_reference"),
+    *must(Json(Mapping[str, tuple[str, ...]]), "ranges"),
     *must(Integer, "position"),
     not_blank("sha"),
+)
+
+# What was built is on record for good: what a registry lists later is ours, or it is not.
+builds = Table(
+    "builds",
+    metadata,
+    row_id(),
+    *must(Text, "repository", "commit", "ecosystem", "distribution"),
+    *must(Json(Declared), "declared"),
+    *must(Json(tuple[Artefact, ...]), "artefacts"),
+    *must(Utc, "at"),
+    not_blank("commit"),
+    Index(None, "repository", "id"),
 )
 
 # ── runs ──────────────────────────────────────────────────────────────────────────────────────────────────────────

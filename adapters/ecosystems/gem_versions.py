@@ -1,11 +1,19 @@
-"""Numbers of gems: how they compare, and which a requirement allows, as Gem::Version and Gem::Requirement have it."""
+"""Numbers of gems: how they compare, which of them a requirement allows, and which one a text declares. Pure.
+
+The first two as Gem::Version and Gem::Requirement have it.
+"""
 
 from __future__ import annotations
 
 import re
 from itertools import zip_longest
 
+from core.registry import Package
+
 _ZERO = (1, 0, "")  # how a part of a version weighs: letters are (0, 0, letters)
+_LEGAL = re.compile(r"[0-9]+(\.[0-9a-zA-Z]+)*(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?")
+_DECLARED = re.compile(r"^[ \t]*(?:(?:\w+::)*VERSION|\w+\.version)[ \t]*=[ \t]*([^\r\n]*)", re.M)
+_QUOTED = re.compile(r"([\"'])([^\"'#]*)\1(?:\.freeze)?[ \t]*(?:#.*)?")
 _TERM = re.compile(r"\s*(=|!=|>=|<=|>|<|~>)?\s*([0-9][0-9A-Za-z.-]*)\s*")
 
 
@@ -24,6 +32,18 @@ def accepts(range: str, version: str) -> bool:
     if len(named) < len(terms) or (_is_prerelease(version) and not any(_is_prerelease(one) for _, one in named)):
         return False
     return all(_holds(sign, version, wanted) for sign, wanted in named)
+
+
+def declared(package: Package, text: bytes) -> str:
+    """What `VERSION = "…"` or `spec.version = "…"` says, or a file of one line, as the registry will list it.
+
+    Blank where an assignment is no plain text, or where two of them differ: the build decides.
+    """
+    lines = [line.strip() for line in text.decode("utf-8-sig", errors="replace").splitlines() if line.strip()]
+    assigned = _DECLARED.findall("\n".join(lines))
+    plain = {match[2].strip() if (match := _QUOTED.fullmatch(value.strip())) else "" for value in assigned}
+    said = min(plain) if len(plain) == 1 else lines[0] if len(lines) == 1 and not plain else ""
+    return said.replace("-", ".pre.") if _LEGAL.fullmatch(said) else ""  # Gem::Version does so too
 
 
 def _holds(sign: str, version: str, wanted: str) -> bool:

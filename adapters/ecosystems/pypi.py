@@ -13,9 +13,9 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import msgspec
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
-from adapters.ecosystems import pyproject, wheel
+from adapters.ecosystems import pyproject, python_version, wheel
 from adapters.ecosystems.wheel import file_identity
 from adapters.web import Web
 from core.errors import Refused, StepFailed, Trouble, Unreachable
@@ -23,7 +23,6 @@ from core.ports import Declared, Dependency, Finished, Listing, Pin, Processes
 from core.registry import Argv, Package
 from core.releases import Artefact
 
-_DUNDER = re.compile(r"""^__version__\s*(?::\s*str\s*)?=\s*["']([^"']+)["']""", re.MULTILINE)
 _TAKEN = re.compile(r"do not match|File already exists|filename has already been used")
 _DENIED = re.compile(r"status code 40[13]|Missing credentials|401 Unauthorized|403 Forbidden")
 _REJECTED = re.compile(r"status code 4(?!08|09|25|29)\d\d")
@@ -87,19 +86,7 @@ class PyPI:
         if settings.cache_dir:
             self._env["UV_CACHE_DIR"] = settings.cache_dir
 
-    def version(self, package: Package, text: bytes) -> str:
-        """From `project.version`, or `__version__ = "…"` in any other file; normalised (PEP 440)."""
-        path = package.version_file
-        if Path(path).name == self.manifest:
-            declared = pyproject.project_version(text)
-        else:
-            found = _DUNDER.search(text.decode(errors="replace"))
-            declared = found[1] if found else ""
-        try:
-            return str(Version(declared))
-        except InvalidVersion:
-            why = f"{path} says {declared!r}" if declared else f"{path} declares none"
-            raise Refused(f"{package.name} has no legal version", why, f'write version = "1.2.3" in {path}') from None
+    version = staticmethod(python_version.declared)
 
     def declared(self, package: Package, files: Sequence[Path]) -> Declared:
         return wheel.declared(files)
@@ -124,13 +111,7 @@ class PyPI:
         done = await self._processes.run(argv, cwd=worktree, env=env, log=log)
         if done.exit_code:
             raise StepFailed(f"{package.name} does not build", _said(done), "look at its log")
-        artefacts = tuple(_artefact(path) for path in sorted(out.iterdir()))
-        if {file_identity(one.filename)[0] for one in artefacts} != {package.distribution}:
-            built = ", ".join(one.filename for one in artefacts) or "nothing"
-            raise StepFailed(
-                f"{package.name} built {built}", f"expected {package.distribution}", "correct published_as"
-            )
-        return artefacts
+        return tuple(_artefact(path) for path in sorted(out.iterdir()))
 
     async def listing(self, package: Package, version: str) -> Listing:
         """The files of `version` in the Simple API; yanked only when all of them are."""
@@ -139,6 +120,11 @@ class PyPI:
             return Listing()
         hashes = {file.filename: file.hashes.sha256 for file in files}
         return Listing(hashes, all(file.yanked for file in files), await self._owner(package))
+
+    async def available(self, package: Package) -> frozenset[str]:
+        """Every version of which the Simple API offers a file that is not yanked."""
+        offered = [file for file in await self._page(package) if not file.yanked]
+        return frozenset(str(version) for file in offered if (version := file_identity(file.filename)[1]))
 
     async def is_installable(self, package: Package, version: str) -> bool:
         """True when the Simple API, which uv reads, offers files of `version` and none of them is yanked."""
@@ -191,6 +177,10 @@ class PyPI:
             )
 
     async def _files(self, package: Package, version: str) -> list[_File]:
+        return [file for file in await self._page(package) if file_identity(file.filename)[1] == Version(version)]
+
+    async def _page(self, package: Package) -> list[_File]:
+        """Everything that the Simple API lists of it."""
         url = f"{self._settings.index_url.rstrip('/')}/{package.distribution}/"
         # A cache may keep a page for ten minutes.
         headers = {"Accept": "application/vnd.pypi.simple.v1+json", "Cache-Control": "no-cache"}
@@ -200,10 +190,9 @@ class PyPI:
         if answer.status != 200:
             raise Unreachable(f"{url} answered {answer.status}", "that is neither yes nor no", "try again in a minute")
         try:
-            files = msgspec.json.decode(answer.body, type=_Simple).files
+            return msgspec.json.decode(answer.body, type=_Simple).files
         except msgspec.DecodeError as error:
             raise Unreachable(f"{url} is no PEP 691 page with sha256 hashes", str(error), "look at it") from error
-        return [file for file in files if file_identity(file.filename)[1] == Version(version)]
 
     async def _owner(self, package: Package) -> str:
         """Whose it seems to be. Only ever shown, so not knowing is fine."""

@@ -35,11 +35,6 @@ class _Lock(msgspec.Struct):
     package: list[_Locked] = []
 
 
-def project_version(manifest: bytes) -> str:
-    """`project.version`, "" when there is none."""
-    return str(_table(_parsed(manifest), "project").get("version", ""))
-
-
 def dependencies(manifest: bytes, lock: bytes) -> tuple[Dependency, ...]:
     """What `project.dependencies` names, in its order; by reference also when `[tool.uv.sources]` says so."""
     document = _parsed(manifest)

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.ecosystems import gem_file
-from adapters.ecosystems.gem_versions import accepts, compare_versions
+from adapters.ecosystems import gem_file, gem_versions
 from adapters.ecosystems.gemfile import gem_calls, pinned, pointed
 from adapters.web import Web
 from core.errors import Refused, StepFailed, Trouble, Unreachable
@@ -22,9 +21,6 @@ from core.ports import Declared, Dependency, Finished, Listing, Pin, Processes
 from core.registry import Argv, Package
 from core.releases import Artefact
 
-_LEGAL = re.compile(r"[0-9]+(\.[0-9a-zA-Z]+)*(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?")
-_DECLARED = re.compile(r"^[ \t]*(?:(?:\w+::)*VERSION|\w+\.version)[ \t]*=[ \t]*([\"'])([^\"'\n]*)\1", re.M)
-_REQUIRED = re.compile(r"^[ \t]*\w+\.add_(?:runtime_)?dependency[ \t(]+(?:%q)?[\"'<({]([\w.-]+)", re.M)
 _TAIL = {"Range": "bytes=-262144", "Accept-Encoding": "identity"}
 _AUTH = re.compile(r"Access Denied|API key|doesn't have access|permission to push|credentials\.|OTP|multi-?factor")
 
@@ -51,7 +47,7 @@ class RubyGems:
     credentials: tuple[str, ...] = ("GEM_HOST_API_KEY",)
     tools: tuple[str, ...] = ("gem", "bundle")
 
-    accepts = staticmethod(accepts)
+    accepts = staticmethod(gem_versions.accepts)
 
     def __init__(self, processes: Processes, web: Web, settings: RubyGemsSettings) -> None:
         self._processes, self._web, self._settings = processes, web, settings
@@ -66,31 +62,18 @@ class RubyGems:
         if settings.mirror:
             self._env["BUNDLE_MIRROR__ALL"] = settings.index_url
 
-    def version(self, package: Package, text: bytes) -> str:
-        """What `VERSION = "…"` or `spec.version = "…"` says, as the registry will list it."""
-        found = {match[2].strip() for match in _DECLARED.finditer(text.decode(errors="replace"))}
-        if len(found) != 1 or not _LEGAL.fullmatch(number := min(found)):
-            said = f"it says {' and '.join(sorted(found))}" if found else 'there is no VERSION = "…" in it'
-            raise Refused(
-                f"{package.version_file} of {package.name} declares no version", said, 'write VERSION = "1.2.3"'
-            )
-        return number.replace("-", ".pre.")  # Gem::Version does so too
+    version = staticmethod(gem_versions.declared)
 
     def declared(self, package: Package, files: Sequence[Path]) -> Declared:
         return gem_file.declared(files, self._settings.host)
 
     def dependency_files(self, package: Package | None) -> tuple[str, ...]:
-        """The gemspec, which bears the name of the gem or of the repository; or manifest and lock."""
-        if package is None:
-            return self.manifest, self.lock
-        return tuple(dict.fromkeys((f"{package.distribution}.gemspec", f"{package.name}.gemspec")))
+        """Manifest and lock of a consumer; a package says what it needs when it is built."""
+        return () if package else (self.manifest, self.lock)
 
     def dependencies(self, files: Mapping[str, bytes | None]) -> tuple[Dependency, ...]:
         """Direct dependencies; a gem that the text hides in Ruby is found in the lock."""
         texts = {path: (content or b"").decode(errors="replace") for path, content in files.items()}
-        if self.manifest not in files:
-            names = {name: None for text in texts.values() for name in _REQUIRED.findall(text)}
-            return tuple(Dependency(name, by_reference=False) for name in names)
         lock = texts.get(self.lock, "")
         direct, _, unpublished = _locked(lock)
         found = dict.fromkeys(direct, False)
@@ -117,22 +100,19 @@ class RubyGems:
         return {name: commit for name, commit in unpublished.items() if commit}
 
     def is_newer(self, version: str, than: str) -> bool:
-        return compare_versions(version, than) > 0
+        return gem_versions.compare_versions(version, than) > 0
 
     async def build(
         self, package: Package, worktree: Path, out: Path, *, epoch: int, log: Path
     ) -> tuple[Artefact, ...]:
         """`gem build`, whose bytes depend on the clock unless SOURCE_DATE_EPOCH is set."""
-        gemspecs = self.dependency_files(package)
-        gemspec = next((path for path in gemspecs if (worktree / path).is_file()), gemspecs[0])
+        names = (f"{package.distribution}.gemspec", f"{package.name}.gemspec")
+        gemspec = next((path for path in names if (worktree / path).is_file()), names[0])
         env = {**self._env, "SOURCE_DATE_EPOCH": str(epoch)}
         done = await self._processes.run(("gem", "build", gemspec), cwd=worktree, env=env, log=log)
         built = re.search(r"^  File: (\S+\.gem)$", done.stdout, re.M)
         if done.exit_code or not built:
             raise StepFailed(f"{package.name} cannot be built", _said(done), f"mend {gemspec}, then release prepare")
-        if not built[1].startswith(f"{package.distribution}-"):
-            why = f"{gemspec} makes {built[1]}, the registry file says {package.distribution}"
-            raise StepFailed(f"{package.name} builds another gem", why, "set `published_as`, then release prepare")
         content = (worktree / built[1]).read_bytes()
         (out / built[1]).write_bytes(content)
         return (Artefact(built[1], hashlib.sha256(content).hexdigest(), len(content)),)
@@ -140,21 +120,15 @@ class RubyGems:
     async def listing(self, package: Package, version: str) -> Listing:
         """The versions API, which answers from the database and omits what was yanked."""
         name = package.distribution
-        url = f"{self._settings.host}/api/v1/versions/{name}.json"
-        answer = await self._web.get(url)
-        if answer.status not in (200, 404):
-            raise Unreachable(
-                f"{url} answers {answer.status}", "that is neither a listing nor 'not found'", "try again"
-            )
-        try:
-            rows = msgspec.json.decode(answer.body, type=list[_Row]) if answer.status == 200 else []
-        except msgspec.MsgspecError as error:
-            raise Unreachable(f"{url} answers something else", str(error), "try again in a minute") from error
-        ours = [row for row in rows if row.number == version]
+        ours = [row for row in await self._rows(name) if row.number == version]
         files = {f"{name}-{row.full_number}.gem": row.sha for row in ours}
         return Listing(
             files, not files and await self._is_marked_yanked(name, version), ours[0].authors if ours else ""
         )
+
+    async def available(self, package: Package) -> frozenset[str]:
+        """Every version that the versions API has."""
+        return frozenset(row.number for row in await self._rows(package.distribution))
 
     async def is_installable(self, package: Package, version: str) -> bool:
         """True when the compact index, which Bundler resolves from, has a line for `version`."""
@@ -185,6 +159,18 @@ class RubyGems:
         for pin in pins:
             if not pin.commit and not await self._offers(pin.distribution, pin.version):
                 raise _not_yet(pin, "it is installed on this machine, the index does not offer it")
+
+    async def _rows(self, name: str) -> list[_Row]:
+        url = f"{self._settings.host}/api/v1/versions/{name}.json"
+        answer = await self._web.get(url)
+        if answer.status not in (200, 404):
+            raise Unreachable(
+                f"{url} answers {answer.status}", "that is neither a listing nor 'not found'", "try again"
+            )
+        try:
+            return msgspec.json.decode(answer.body, type=list[_Row]) if answer.status == 200 else []
+        except msgspec.MsgspecError as error:
+            raise Unreachable(f"{url} answers something else", str(error), "try again in a minute") from error
 
     async def _offers(self, name: str, version: str) -> bool:
         url = f"{self._settings.index_url}/info/{name}"

@@ -75,7 +75,7 @@ class Preparing(Desk):
                 assemble(release, (), self._ports.clock.now())  # what is refused is refused before the builds
                 tasks = await members(tx, release)
             packages = list(self.registry.packages.values())
-            frozen = await freeze(riding(tasks, self.registry), packages, self._ports)
+            frozen = await freeze(riding(tasks, self.registry), packages, tasks, self._ports)
             async with lease.transaction() as tx:
                 await self._resting(tx, release.slug)  # a run may have been confirmed meanwhile
                 return await record(tx, release, frozen, actor, self._ports.clock.now())

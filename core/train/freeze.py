@@ -6,20 +6,23 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 
 import msgspec
 
+from core.builds import Build, Declared
 from core.errors import Reason, Refused, Trouble
 from core.events import EventKind, event_of
+from core.order import levels
 from core.permissions import Actor
 from core.ports import Dependency, Ecosystem, Ports, Relation
 from core.records import Transaction
 from core.registry import App, Package, Sha
-from core.releases import Artefact, Frozen, Release, assemble
+from core.releases import Frozen, Release, assemble
+from core.tasks import Task
+from core.train.building import built
+from core.train.closure import gaps
 from core.unforeseen import or_trouble
 from core.words import short
 
@@ -28,19 +31,29 @@ Seen = Mapping[str, Sha]
 
 
 async def freeze(
-    repositories: Sequence[Package | App], packages: Sequence[Package], ports: Ports, *, seen: Seen | None = None
+    repositories: Sequence[Package | App],
+    packages: Sequence[Package],
+    tasks: Sequence[Task],
+    ports: Ports,
+    *,
+    seen: Seen | None = None,
 ) -> tuple[Frozen, ...]:
-    """What every one of `repositories` is now; with `seen`, only when it is still that.
+    """What every one of `repositories`, the ones of `tasks`, is now; with `seen`, only when it is still that.
 
     `packages`: all that are registered. Those that ride are built, and their files kept on the shelf. Refused with all
-    problems of all repositories.
+    problems of all repositories; also when nobody could install what would be published. What a silent registry leaves
+    open is asked again before the ship.
     """
     found = await asyncio.gather(
         *(or_trouble(f"freeze {one.name}", _frozen(one, packages, ports, seen)) for one in repositories)
     )
     if problems := [reason for one in found if not isinstance(one, Frozen) for reason in one]:
         raise Refused.all(problems)
-    return tuple(one for one in found if isinstance(one, Frozen))
+    frozen = tuple(one for one in found if isinstance(one, Frozen))
+    levels([one.repository for one in frozen], {one.repository: one.requires for one in frozen})
+    if problems := (await gaps(frozen, tasks, {one.name: one for one in packages}, ports)).problems:
+        raise Refused.all(problems)
+    return frozen
 
 
 async def record(tx: Transaction, before: Release, frozen: tuple[Frozen, ...], by: Actor, at: datetime) -> Release:
@@ -54,7 +67,7 @@ async def record(tx: Transaction, before: Release, frozen: tuple[Frozen, ...], b
 async def branch_uses(
     repository: Package | App, sha: Sha, packages: Sequence[Package], ports: Ports
 ) -> tuple[str, ...]:
-    """Those of `packages` that an app takes from a branch or commit at `sha`; a package is refused at the freeze."""
+    """Those of `packages` that an app takes from a branch or commit at `sha`; nothing of a package, which is built."""
     return _by_reference(await _uses(repository, sha, packages, ports)) if isinstance(repository, App) else ()
 
 
@@ -93,57 +106,68 @@ async def _releasable_commit(repository: Package | App, ports: Ports) -> Sha:
 
 
 async def _frozen_package(package: Package, sha: Sha, packages: Sequence[Package], ports: Ports) -> Frozen:
-    ecosystem = ports.ecosystems[package.ecosystem]
-    # At the frozen commit: a checkout may sit on old main, and its version be live already (L10).
+    """What was built is what is frozen; what the text says is only compared with it."""
+    said = await _said_version(package, sha, ports)
+    build = await built(package, sha, ports)
+    declared = build.declared
+    problems = list[Reason]()
+    if declared.name != package.distribution:
+        what = f"{package.name} builds {declared.name} {declared.version}, not {package.distribution}"
+        next_ = "correct published_as in config/release_repos.yml, or the package, then release prepare"
+        problems.append(Reason(what, f"so say {_named(build)}", next_))
+    if said and said != declared.version:
+        what = f"{package.name} declares {said} and builds {declared.version}"
+        why = f"{package.version_file} says {said} at {short(sha)}, {_named(build)} {declared.version}"
+        next_ = "make both say the same, or leave version_file out of config/release_repos.yml, then release prepare"
+        problems.append(Reason(what, why, next_))
+    if problems:
+        raise Refused.all(problems)
+    ranges = _ranges(declared, package, packages)
+    return Frozen(
+        repository=package.name,
+        sha=sha,
+        version=declared.version,
+        artefacts=build.artefacts,
+        requires=tuple(name for name in sorted(ranges) if name != package.name),
+        ranges=ranges,
+    )
+
+
+async def _said_version(package: Package, sha: Sha, ports: Ports) -> str:
+    """What the version file declares at the frozen commit (L10); blank where there is none or it is computed."""
+    if not package.version_file:
+        return ""
     text = await ports.repositories.read(package, sha, package.version_file)
     if text is None:
         what = f"{package.name} has no {package.version_file} at {short(sha)}"
         raise Refused(what, "its version is read there", "mend version_file in config/release_repos.yml")
-    uses = _registered(await _dependencies(package, package, sha, ecosystem, ports), ecosystem, packages)
-    if branches := _by_reference(uses):
-        why = "no registry takes a package that depends on a branch, commit or path"
-        raise Refused(
-            f"{package.name} takes {', '.join(branches)} from a branch", why, "require a version range instead"
-        )
-    return Frozen(
-        repository=package.name,
-        sha=sha,
-        version=ecosystem.version(package, text),
-        artefacts=await _built(package, sha, ecosystem, ports),
-        requires=_names(uses),
-    )
+    return ports.ecosystems[package.ecosystem].version(package, text)
 
 
-async def _built(package: Package, sha: Sha, ecosystem: Ecosystem, ports: Ports) -> tuple[Artefact, ...]:
-    """Built once, from the frozen commit, in a clean worktree, with the commit's own time as the clock."""
-    epoch = await ports.repositories.commit_epoch(package, sha)
-    log = ports.scratch / "logs" / "builds" / f"{package.name}-{short(sha)}.log"
-    out = await asyncio.to_thread(_emptied, ports.scratch / "builds" / f"{package.name}-{sha}")
-    async with ports.repositories.checkout(package, sha) as tree:
-        built = await ecosystem.build(package, tree, out, epoch=epoch, log=log)
-    return tuple(sorted([await asyncio.to_thread(ports.shelf.keep, out / one.filename) for one in built]))
+def _ranges(declared: Declared, package: Package, packages: Sequence[Package]) -> dict[str, tuple[str, ...]]:
+    """Registered package → every range of it that a build requires, under whatever extra or marker."""
+    ours = {one.distribution: one.name for one in packages if one.ecosystem == package.ecosystem}
+    found = dict[str, tuple[str, ...]]()
+    for need in declared.requires:
+        if name := ours.get(need.distribution):
+            found[name] = (*found.get(name, ()), need.range)
+    return found
 
 
-def _emptied(folder: Path) -> Path:
-    """The folder, made if need be, without what an interrupted build left in it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+def _named(build: Build) -> str:
+    return " and ".join(one.filename for one in build.artefacts)
 
 
 async def _uses(app: App, sha: Sha, packages: Sequence[Package], ports: Ports) -> list[Dependency]:
     return [
         one
         for ecosystem in ports.ecosystems.values()
-        for one in _registered(await _dependencies(app, None, sha, ecosystem, ports), ecosystem, packages)
+        for one in _registered(await _dependencies(app, sha, ecosystem, ports), ecosystem, packages)
     ]
 
 
-async def _dependencies(
-    repository: Package | App, package: Package | None, sha: Sha, ecosystem: Ecosystem, ports: Ports
-) -> tuple[Dependency, ...]:
-    paths = ecosystem.dependency_files(package)
-    files = {path: await ports.repositories.read(repository, sha, path) for path in paths}
+async def _dependencies(app: App, sha: Sha, ecosystem: Ecosystem, ports: Ports) -> tuple[Dependency, ...]:
+    files = {path: await ports.repositories.read(app, sha, path) for path in ecosystem.dependency_files(None)}
     return ecosystem.dependencies(files) if any(files.values()) else ()
 
 

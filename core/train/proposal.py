@@ -16,6 +16,7 @@ from core.ports import Ports
 from core.registry import Argv, Registry
 from core.releases import Release
 from core.tasks import Task
+from core.train.closure import gaps
 from core.train.plan import Lane, Plan, plan_problems, ship_plan
 from core.train.step import drift, recalling
 from core.train.steps import Advance, AnyStep, PostDeploy
@@ -71,7 +72,9 @@ async def propose(
         plan = ship_plan(release, tasks, registry)
     except Refused as refusal:
         return Proposal(release.slug, None, (), refusal.reasons)
-    return await looked_over(plan, journal, ports)
+    proposal = await looked_over(plan, journal, ports)
+    found = await gaps(release.frozen, tasks, registry.packages, ports)
+    return msgspec.structs.replace(proposal, problems=(*proposal.problems, *found.problems, *found.unknown))
 
 
 async def looked_over(plan: Plan, journal: Mapping[str, Entry], ports: Ports) -> Proposal:

@@ -37,6 +37,10 @@ class FolderRegistry(ToyEcosystem):
         found = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()} if file.exists() else {}
         return Listing(found, owner="the team")
 
+    async def available(self, package: Package) -> frozenset[str]:
+        files = self._folder.glob(f"{package.distribution}-*.pkg")
+        return frozenset(file.stem.rpartition("-")[2] for file in files)
+
     async def is_installable(self, package: Package, version: str) -> bool:
         return (self._folder / f"{package.distribution}-{version}.pkg").exists()
 

@@ -34,6 +34,8 @@ class World:
         self.on_qa: dict[str, Sha] = {}
         self.blind: set[str] = set()
         self.kept: dict[str, bytes] = {}
+        self.built: list[str] = []
+        self.unsteady = False
         self.ledger: list[tuple[str, ...]] = []
         self.impossible: list[str] = []
         self.now = datetime(2026, 1, 1, tzinfo=UTC)

@@ -103,13 +103,13 @@ class ToyRepositories(ToyMerges):
 class ToyEcosystem(Place):
     """Manifest lines `name@branch` or `name==version`; the lock has what the registry offers, and `name@commit`.
 
-    A built file is called `name-version.pkg`; below its code stands what it needs.
+    A built file is called `name-version.pkg`, or what the file BUILDS says; below its code stands what it needs.
     """
 
     name, manifest, lock, credentials, tools = "toy", "needs.txt", "needs.lock", (), ("toy",)
 
     def version(self, package: Package, text: bytes) -> str:
-        return text.decode().strip()
+        return text.decode().strip().replace("computed", "")
 
     def dependency_files(self, package: Package | None) -> tuple[str, ...]:
         return (self.manifest, self.lock)
@@ -144,9 +144,12 @@ class ToyEcosystem(Place):
     async def build(
         self, package: Package, worktree: Path, out: Path, *, epoch: int, log: Path
     ) -> tuple[Artefact, ...]:
-        needs = worktree / self.manifest
-        text = (worktree / "code.py").read_bytes() + (_NEEDS + needs.read_bytes() if needs.exists() else b"")
-        file = f"{package.name}-{self.version(package, (worktree / package.version_file).read_bytes())}.pkg"
+        code, needs, other = (worktree / name for name in ("code.py", self.manifest, "BUILDS"))
+        self._world.built.append(package.name)
+        text = code.read_bytes() + (f"\nbuild {len(self._world.built)}".encode() if self._world.unsteady else b"")
+        text += _NEEDS + needs.read_bytes() if needs.exists() else b""
+        name = f"{package.name}-{self.version(package, (worktree / (package.version_file or code)).read_bytes())}"
+        file = f"{other.read_text() if other.exists() else name}.pkg"
         out.mkdir(parents=True, exist_ok=True)
         (out / file).write_bytes(text)
         return (Artefact(file, hashlib.sha256(text).hexdigest(), len(text)),)
@@ -167,6 +170,11 @@ class ToyEcosystem(Place):
         await self._world.ask("registry")
         place = (package.distribution, version)
         return Listing(self._world.published.get(place, {}), yanked=place in self._world.yanked, owner="somebody")
+
+    async def available(self, package: Package) -> frozenset[str]:
+        await self._world.ask("registry")
+        live = self._world.published.keys() - self._world.yanked
+        return frozenset(version for name, version in live if name == package.distribution)
 
     async def is_installable(self, package: Package, version: str) -> bool:
         await self._world.ask("index")

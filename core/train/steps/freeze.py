@@ -55,9 +55,10 @@ class Freeze(Step, frozen=True, tag="freeze"):
 
     async def perform(self, ports: Ports, results: Results) -> Facts:
         async with ports.records.reading() as tx:
-            self._require_members(await tx.release(self.release))  # what is refused is refused before the builds
+            before = self._require_members(await tx.release(self.release))  # refused before the builds
+            tasks = [task for slug in before.members if (task := await tx.task(slug))]
         seen = {name: sha for name, sha in self._seen(results).items() if sha}
-        frozen = await freeze([one.repository for one in self.riding], self.packages, ports, seen=seen)
+        frozen = await freeze([one.repository for one in self.riding], self.packages, tasks, ports, seen=seen)
         async with ports.fenced() as tx:
             before = self._require_members(await tx.release(self.release))
             after = await record(tx, before, frozen, ENGINE, ports.clock.now())

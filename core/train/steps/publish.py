@@ -10,6 +10,7 @@ from core.ports import Ecosystem, Listing, Needs, Ports
 from core.registry import Argv, Package, Sha
 from core.releases import Artefact
 from core.train.step import Results, Step
+from core.words import short
 
 
 class Publish(Step, frozen=True, tag="publish"):
@@ -26,7 +27,8 @@ class Publish(Step, frozen=True, tag="publish"):
 
     @property
     def title(self) -> str:
-        return f"publish {self.package.name} {self.version}"
+        alias = f" as {self.package.distribution}" if self.package.distribution != self.package.name else ""
+        return f"publish {self.package.name} {self.version}{alias}"
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -46,7 +48,7 @@ class Publish(Step, frozen=True, tag="publish"):
 
     async def observe(self, ports: Ports, results: Results) -> Observation:
         listing = await self._ecosystem(ports).listing(self.package, self.version)
-        self._refuse_foreign(listing)
+        await self._refuse_foreign(listing, ports)
         if self._is_whole(listing):
             if await self._ecosystem(ports).is_installable(self.package, self.version):
                 return Already({"version": self.version})
@@ -71,7 +73,7 @@ class Publish(Step, frozen=True, tag="publish"):
                 failure = trouble
             # A publish that failed may have worked (L11): what the registry lists decides.
             listing = await self._ecosystem(ports).listing(self.package, self.version)
-            self._refuse_foreign(listing)
+            await self._refuse_foreign(listing, ports)
             if failure is None or self._is_whole(listing):
                 break
             if not remaining:
@@ -86,7 +88,7 @@ class Publish(Step, frozen=True, tag="publish"):
     def _is_whole(self, listing: Listing) -> bool:
         return all(listing.files.get(artefact.filename) == artefact.sha256 for artefact in self.artefacts)
 
-    def _refuse_foreign(self, listing: Listing) -> None:
+    async def _refuse_foreign(self, listing: Listing, ports: Ports) -> None:
         """A number that holds other bytes than ours, or that was yanked, is spent."""
         if listing.yanked:
             raise Refused(
@@ -97,12 +99,29 @@ class Publish(Step, frozen=True, tag="publish"):
         ours = {artefact.filename: artefact.sha256 for artefact in self.artefacts}
         other = sorted(name for name, sha in listing.files.items() if ours.get(name, sha) != sha)
         if other or (listing.files and not ours.keys() & listing.files.keys()):
-            owner = f"; it seems to be {listing.owner}'s" if listing.owner else ""
+            names = other or sorted(listing.files)
+            whose, next_ = await self._whose({(name, listing.files[name]) for name in names}, listing, ports)
             raise Refused(
                 f"{self.package.name} {self.version} is taken by other bytes",
-                f"the registry has {', '.join(other or sorted(listing.files))} with another content than frozen{owner}",
-                "bump the version, then release prepare; do not ship what QA did not see",
+                f"the registry has {', '.join(names)} with another content than frozen; {whose}",
+                next_,
             )
+
+    async def _whose(self, listed: set[tuple[str, str]], listing: Listing, ports: Ports) -> tuple[str, str]:
+        """Whose the files at our number are, as our record knows them or else the registry; and what to do then."""
+        bump = "bump the version, then release prepare; do not ship what QA did not see"
+        async with ports.records.reading() as tx:
+            builds = await tx.builds(self.package.name)
+        ours = next((one for one in builds if listed & {(it.filename, it.sha256) for it in one.artefacts}), None)
+        if ours is None:
+            return f"it seems to be {listing.owner}'s" if listing.owner else "it does not say whose they are", bump
+        when = f"{ours.at:%Y-%m-%d %H:%M} UTC"
+        if not ours.is_of(self.package, self.frozen):
+            return f"we built them from {short(ours.commit)} at {when}", bump
+        again = "its build makes other bytes each time"
+        if listed == {(it.filename, it.sha256) for it in ours.artefacts}:
+            return f"we built them from this commit at {when}, and {again}", "release prepare, which takes these files"
+        return f"we built them from this commit at {when} and have lost the others, and {again}", bump
 
     async def _wait_until_installable(self, ports: Ports) -> None:
         """Wait on the surface that installers read (L14), bounded; one silent moment of it proves nothing."""

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.database.records import Database
+from core.builds import Build, Declared, Required
 from core.errors import Reason, Refused
 from core.events import Event, EventKind
 from core.handoffs import Check
@@ -58,7 +59,13 @@ tasks = st.fixed_dictionaries(
 artefacts = st.lists(st.builds(Artefact, text, text, big), max_size=3).map(tuple)
 freezes = st.builds(
     Frozen, repository=text, sha=filled.map(Sha), version=st.none() | text, artefacts=artefacts, requires=names,
-    by_reference=names,
+    by_reference=names, ranges=st.dictionaries(text, names, max_size=3),
+)  # fmt: skip
+builds = st.builds(
+    Build, repository=text, commit=filled.map(Sha), ecosystem=text, distribution=text, artefacts=artefacts, at=times,
+    declared=st.builds(
+        Declared, name=text, version=text, requires=st.lists(st.builds(Required, text, text), max_size=3).map(tuple)
+    ),
 )  # fmt: skip
 releases = st.fixed_dictionaries(
     {
@@ -262,6 +269,21 @@ async def test_the_newest_verdict_of_a_gate_counts(board: Database) -> None:
             await rows.add_evidence(gate)
         newest = await rows.evidence("hub", Sha("c0ffee"), ("make", "test"))
     assert newest and newest.green
+
+
+@some
+@given(first=builds, second=builds)
+async def test_every_build_of_a_repository_comes_back_newest_first(
+    board: Database, first: Build, second: Build
+) -> None:
+    name = f"package-{next(numbers)}"
+    stored = [msgspec.structs.replace(one, repository=name) for one in (first, second)]
+    async with board.transaction() as rows:
+        for one in stored:
+            await rows.add_build(one)
+    async with board.reading() as rows:
+        assert await rows.builds(name) == stored[::-1]
+        assert await rows.builds("another") == []
 
 
 async def test_checks_run_are_lines_in_the_order_they_came(board: Database) -> None:

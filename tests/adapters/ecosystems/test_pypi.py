@@ -126,12 +126,18 @@ class TestPyPI(EcosystemContract):
     ("path", "text", "version"),
     [
         ("pyproject.toml", '[project]\nversion = "1.2.0"', "1.2.0"),
-        ("lib/pyproject.toml", '[project]\nversion = "1.2.0rc.1"', "1.2.0rc1"),
-        ("src/widgetry/__init__.py", "import x\n__version__ = '2.0'\n", "2.0"),
-        ("src/widgetry/version.py", '__version__: str = "2.0"\n', "2.0"),
+        ("lib/pyproject.toml", '[project]\r\nversion = "1.2.0rc.1"', "1.2.0rc1"),
+        ("pyproject.toml", '[tool.poetry]\nversion = "v1.2"', "1.2"),
+        ("setup.cfg", "[metadata]\nversion = 1.02.0\n", "1.2.0"),
+        ("setup.py", 'import setuptools\nsetuptools.setup(name="x", version="1.0-1")\n', "1.0.post1"),
+        ("src/widgetry/__init__.py", "import x\n__version__ = '2.0'\nVERSION = (1, 2)\n", "2.0"),
+        ("src/widgetry/version.py", '\ufeff__version__: str = "2.0"\n', "2.0"),
+        ("src/widgetry/about.py", "if True:\n    VERSION = '1!2.0'\n", "1!2.0"),
+        ("VERSION", "\n2.0.dev3\n", "2.0.dev3"),
+        ("version.txt", "2.0", "2.0"),
     ],
 )
-def test_the_version_is_what_the_version_file_declares(world: PyPIWorld, path: str, text: str, version: str):
+def test_a_plain_version_is_read_from_any_usual_text(world: PyPIWorld, path: str, text: str, version: str):
     package = Package(name="widgetry", url="", ecosystem="pypi", version_file=path)
     assert world.ecosystem.version(package, text.encode()) == version
 
@@ -142,13 +148,33 @@ def test_the_version_is_what_the_version_file_declares(world: PyPIWorld, path: s
         ("pyproject.toml", '[project]\ndynamic = ["version"]'),
         ("pyproject.toml", '[project]\nversion = "one"'),
         ("pyproject.toml", "[project"),
+        ("pyproject.toml", "project = 7"),
+        ("setup.cfg", "[metadata]\nversion = attr: widgetry.__version__\n"),
+        ("setup.cfg", "no ini at all"),
+        ("setup.py", "from setuptools import setup\nsetup(version=read('VERSION'))\n"),
         ("version.py", "# __version__ = '1.0'"),
+        ("version.py", "__version__ = '.'.join(PARTS)"),
+        ("version.py", "__version__ = '1.0'\n__version__ += '.1'"),
+        ("version.py", "__version__ = '1.0'\nif PRE:\n    __version__ = '1.1'"),
+        ("version.py", "print 'python 2'"),
+        ("version.py", "__version__ = 'unknown'"),
+        ("VERSION", "1.0\n2.0\n"),
+        ("package.json", '{"version": "1.0"}'),
     ],
 )
-def test_a_version_that_is_missing_or_no_version_is_refused(world: PyPIWorld, path: str, text: str):
+def test_what_a_build_has_to_compute_is_not_guessed_from_the_text(world: PyPIWorld, path: str, text: str):
     package = Package(name="widgetry", url="", ecosystem="pypi", version_file=path)
-    with pytest.raises(Refused):
-        world.ecosystem.version(package, text.encode())
+    assert world.ecosystem.version(package, text.encode()) == ""
+
+
+def test_a_text_in_no_encoding_that_we_know_is_no_trouble(world: PyPIWorld):
+    for path in ("pyproject.toml", "setup.cfg", "setup.py", "version.py", "VERSION"):
+        package = Package(name="widgetry", url="", ecosystem="pypi", version_file=path)
+        assert world.ecosystem.version(package, "__version__ = '1.0é'".encode("latin-1")) == ""
+        assert world.ecosystem.version(package, b"\0\xff\xfe") == ""
+    cookie = "# -*- coding: latin-1 -*-\nAUTHOR = 'Zoë'\n__version__ = '1.0'\n".encode("latin-1")
+    package = Package(name="widgetry", url="", ecosystem="pypi", version_file="about.py")
+    assert world.ecosystem.version(package, cookie) == "1.0"
 
 
 # ── build and publish ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -165,12 +191,6 @@ async def test_a_build_script_never_sees_the_upload_token(world: PyPIWorld, tmp_
     log = world.log.read_text()
     assert "SOURCE_DATE_EPOCH" in log
     assert "UV_PUBLISH_TOKEN" not in log
-
-
-async def test_a_package_that_builds_under_another_name_fails_before_anything_is_published(world: PyPIWorld):
-    other = Package(name="other", url="", ecosystem="pypi", version_file="pyproject.toml")
-    with pytest.raises(StepFailed, match="correct published_as"):
-        await replace(world, package=other).build("1.0.0")
 
 
 async def test_a_wrong_token_is_refused_and_not_shown(world: PyPIWorld):
