@@ -1,24 +1,18 @@
-"""What a .gem says of itself: the specification in its metadata.gz, which is YAML with the tags of Ruby.
-
-Tags are passed over and nothing is ever constructed, so a file cannot run anything here; Ruby is not needed, either.
-"""
+"""What a .gem says of itself: the specification in its metadata.gz, read without Ruby."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
-
-import yaml
 
 from adapters.ecosystems.gem_versions import compare_versions
+from adapters.ecosystems.ruby_yaml import Tree, read
 from adapters.ecosystems.unpacking import gunzipped, untarred
 from core.errors import Reason, Refused
 from core.ports import Declared, Required
 
 _AGAIN = "then release prepare"
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ANY = ">= 0"
 _PARTS = {"metadata.gz", "data.tar.gz", "checksums.yaml.gz"}
 
@@ -33,9 +27,8 @@ def declared(files: Sequence[Path], host: str) -> Declared:
         texts = untarred(opened, file.name, _PARTS.__contains__).texts
     if lacks := sorted(_PARTS - texts.keys()):
         raise Refused(f"{file.name} is no whole gem", f"it lacks {', '.join(lacks)}", f"build it anew, {_AGAIN}")
-    spec = _Ruby(_composed(gunzipped(texts["metadata.gz"], file.name), file.name))
-    name, version = spec.text("name"), spec.child("version").text("version")
-    platform = spec.text("platform", "ruby")
+    spec = read(gunzipped(texts["metadata.gz"], file.name), file.name)
+    name, version, platform = _text(spec, "name"), _text(spec, "version", "version"), _text(spec, "platform") or "ruby"
     problems = list[Reason]()
     if file.name != "-".join([name, version, *([platform] if platform != "ruby" else [])]) + ".gem":
         what = f"{file.name} says that it is {name or 'nothing'} {version}"
@@ -43,51 +36,40 @@ def declared(files: Sequence[Path], host: str) -> Declared:
     if not compare_versions(version, "0"):
         why = f"{version or 'none'} is what a build makes of itself when it finds no version"
         problems.append(Reason(f"{file.name} has no version", why, f"give it one, {_AGAIN}"))
-    allowed = spec.child("metadata").text("allowed_push_host")
+    allowed = _text(spec, "metadata", "allowed_push_host")
     if allowed and allowed.rstrip("/") != host.rstrip("/"):
         next_ = f"correct allowed_push_host in the gemspec, or ecosystems.rubygems.host, {_AGAIN}"
         problems.append(Reason(f"{file.name} may not be pushed to {host}", f"it allows only {allowed}", next_))
     problems += untarred(io.BytesIO(texts["data.tar.gz"]), file.name, lambda path: False).problems
     if problems:
         raise Refused.all(problems)
-    return Declared(name=name, version=version, requires=tuple(sorted({_required(one) for one in _runtime(spec)})))
+    return Declared(name=name, version=version, requires=_requires(spec))
 
 
-class _Ruby:
-    """A node of the YAML, whatever its tag; what is not there is blank."""
-
-    def __init__(self, node: yaml.Node | None) -> None:
-        self._node = node
-
-    def child(self, key: str) -> _Ruby:
-        node = self._node
-        pairs = cast("list[tuple[yaml.Node, yaml.Node]]", node.value) if isinstance(node, yaml.MappingNode) else []
-        return _Ruby(next((value for name, value in pairs if name.value == key), None))
-
-    def items(self) -> list[_Ruby]:
-        node = self._node
-        return (
-            [_Ruby(one) for one in cast("list[yaml.Node]", node.value)] if isinstance(node, yaml.SequenceNode) else []
-        )
-
-    def text(self, key: str = "", default: str = "") -> str:
-        node = self.child(key)._node if key else self._node
-        return str(node.value) if isinstance(node, yaml.ScalarNode) and node.value else default
+def _at(tree: Tree, *path: str) -> Tree:
+    """What stands there; blank where nothing does."""
+    for key in path:
+        tree = tree.get(key, "") if isinstance(tree, dict) else ""
+    return tree
 
 
-def _composed(text: bytes, file: str) -> yaml.Node | None:
-    try:
-        return yaml.compose(text, Loader=_LOADER)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused(f"the specification in {file} cannot be read", str(error), f"build it anew, {_AGAIN}") from None
+def _text(tree: Tree, *path: str) -> str:
+    found = _at(tree, *path)
+    return found if isinstance(found, str) else ""
 
 
-def _runtime(spec: _Ruby) -> list[_Ruby]:
+def _items(tree: Tree, *path: str) -> list[Tree]:
+    found = _at(tree, *path)
+    return found if isinstance(found, list) else []
+
+
+def _requires(spec: Tree) -> tuple[Required, ...]:
     """What is needed to use it; development dependencies are for those who work on it."""
-    return [one for one in spec.child("dependencies").items() if one.text("type", ":runtime") != ":development"]
+    runtime = [one for one in _items(spec, "dependencies") if _text(one, "type") != ":development"]
+    return tuple(sorted({Required(_text(one, "name"), _range(one)) for one in runtime}))
 
 
-def _required(dependency: _Ruby) -> Required:
-    pairs = [one.items() for one in dependency.child("requirement").child("requirements").items()]
-    terms = [f"{sign.text()} {version.text('version')}" for sign, version in pairs]
-    return Required(dependency.text("name"), ", ".join(terms) if terms != [_ANY] else "")
+def _range(dependency: Tree) -> str:
+    pairs = [_items(one) for one in _items(dependency, "requirement", "requirements")]
+    terms = [" ".join(_text(word) or _text(word, "version") for word in pair) for pair in pairs]
+    return ", ".join(terms) if terms != [_ANY] else ""
