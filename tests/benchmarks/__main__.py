@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.benchmarks import acknowledgement, agents, assembling, board, start, train_cost
+from tests.benchmarks import acknowledgement, agents, assembling, board, reading, start, train_cost
 from tests.benchmarks.figures import Figure, table, write
 
 BENCHMARKS: dict[str, Callable[[Path], list[Figure]]] = {
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[Path], list[Figure]]] = {
     "acknowledgement": acknowledgement.while_a_step_is_loud,
     "serial": train_cost.serial,
     "side-by-side": train_cost.side_by_side,
+    "reading": reading.built_files,
     "board": board.full_board,
     "lists": agents.lists,
     "handoffs": agents.handoffs,

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.benchmarks import acknowledgement, agents, assembling, board, start, train_cost
+from tests.benchmarks import acknowledgement, agents, assembling, board, reading, start, train_cost
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.figures import Figure, figure, table, write
 
@@ -20,6 +20,7 @@ TINY: dict[str, Callable[[Path], list[Figure]]] = {
     "assembling": partial(assembling.many_branches, files=600, branches=2),
     "serial": partial(train_cost.serial, satellites=1, runs=1),
     "side-by-side": partial(train_cost.side_by_side, satellites=1, runs=1, tool_seconds=0),
+    "reading": partial(reading.built_files, modules=3, runs=2),
     "board": partial(board.full_board, few=10, many=20, rounds=6),
     "lists": partial(agents.lists, tasks=20, rounds=6),
     "handoffs": partial(agents.handoffs, agents=3, pauses=(0,), tool_seconds=0),
