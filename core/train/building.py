@@ -13,19 +13,28 @@ from core.registry import Package, Sha
 from core.words import short
 
 
-async def built(package: Package, commit: Sha, ports: Ports) -> Build:
+async def built(package: Package, commit: Sha, said: str, ports: Ports) -> Build:
     """The build of `package` at `commit`, on the record. Raises StepFailed where it does not build, and Refused.
 
     Two builds of one commit may differ (setuptools makes another sdist each time). So what is public already comes
-    first, then what is still on the shelf.
+    first, then what is still on the shelf. `said`: the version that the commit itself declares; where it declares none,
+    the build may take it from elsewhere (a tag), and only a new build tells whether it is still that.
     """
     async with ports.records.reading() as tx:
         earlier = [one for one in await tx.builds(package.name) if one.is_of(package, commit)]
+    new = None
+    if not said and earlier:
+        new = await _built_now(package, commit, ports)
+        earlier = [one for one in earlier if one.declared.version == new.declared.version]
     for one in earlier:
         if await _is_public(one, package, ports):
             return one
-    kept = next((one for one in earlier if not ports.shelf.missing(one.artefacts)), None)
-    return kept or await _built_now(package, commit, ports)
+    if kept := next((one for one in earlier if not ports.shelf.missing(one.artefacts)), None):
+        return kept
+    new = new or await _built_now(package, commit, ports)
+    async with ports.fenced() as tx:
+        await tx.add_build(new)
+    return new
 
 
 async def _is_public(build: Build, package: Package, ports: Ports) -> bool:
@@ -48,7 +57,7 @@ async def _built_now(package: Package, commit: Sha, ports: Ports) -> Build:
         made = await ecosystem.build(package, tree, out, epoch=epoch, log=log)
     files = [out / one.filename for one in made]
     declared = await asyncio.to_thread(ecosystem.declared, package, files)
-    build = Build(
+    return Build(
         repository=package.name,
         commit=commit,
         ecosystem=package.ecosystem,
@@ -57,9 +66,6 @@ async def _built_now(package: Package, commit: Sha, ports: Ports) -> Build:
         artefacts=tuple(sorted([await asyncio.to_thread(ports.shelf.keep, file) for file in files])),
         at=ports.clock.now(),
     )
-    async with ports.fenced() as tx:
-        await tx.add_build(build)
-    return build
 
 
 def _emptied(folder: Path) -> Path:

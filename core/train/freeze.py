@@ -108,7 +108,7 @@ async def _releasable_commit(repository: Package | App, ports: Ports) -> Sha:
 async def _frozen_package(package: Package, sha: Sha, packages: Sequence[Package], ports: Ports) -> Frozen:
     """What was built is what is frozen; what the text says is only compared with it."""
     said = await _said_version(package, sha, ports)
-    build = await built(package, sha, ports)
+    build = await built(package, sha, said, ports)
     declared = build.declared
     problems = list[Reason]()
     if declared.name != package.distribution:

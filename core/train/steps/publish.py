@@ -55,13 +55,15 @@ class Publish(Step, frozen=True, tag="publish"):
             return NotYet("published, not installable yet")
         # Listings omit what was yanked (L12): a tag without its version is the signal that the number is spent.
         tag = self.package.tag_for(self.version)
-        if not listing.files and await ports.repositories.tag_commit(self.package, tag):
-            raise Refused(
-                f"{self.package.name} {self.version} was yanked or taken",
-                f"it is not listed, and yet origin has the tag {tag}",
-                "bump the version, then release prepare",
-            )
-        return NotYet("not published")
+        tagged = None if listing.files else await ports.repositories.tag_commit(self.package, tag)
+        if tagged is None or (tagged == self.frozen and not self.package.version_file):
+            return NotYet("not published")  # or the build took its version from the very tag
+        aside = "; where the build takes its version from the tag, leave version_file out of config/release_repos.yml"
+        raise Refused(
+            f"{self.package.name} {self.version} was yanked or taken",
+            f"it is not listed, and yet origin has the tag {tag} on {short(tagged)}",
+            f"bump the version, then release prepare{aside if tagged == self.frozen else ''}",
+        )
 
     async def perform(self, ports: Ports, results: Results) -> Facts:
         files = ports.shelf.lay_out(self.artefacts, ports.scratch / "artefacts" / self.package.name)

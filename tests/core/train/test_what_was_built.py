@@ -101,6 +101,23 @@ async def test_a_package_that_requires_another_version_of_itself_is_never_publis
     assert reason.what == "nobody could install ledger 2.0.0: it requires ledger 1.0.0"
 
 
+async def test_a_version_that_comes_from_a_tag_ships_although_its_tag_is_there_before_it(station: Station) -> None:
+    change(station, "money", VERSION="", BUILDS="money-1.1.0")
+    station = without_version_file(station)
+    station.world.tags["money", "v1.1.0"] = station.frozen("money")
+    await station.prepared(draft("coins", "money"))
+    assert (await station.shipped()).state is RunState.FINISHED
+
+
+async def test_a_tag_on_another_commit_is_still_a_number_that_is_spent(station: Station) -> None:
+    station = without_version_file(station)
+    change(station, "money", BUILDS="money-1.1.0")
+    station.world.tags["money", "v1.1.0"] = station.world.refs["money", "main"]
+    await station.prepared(draft("coins", "money"))
+    [problem] = (await station.conductor.plan(RELEASE)).problems
+    assert problem.what == "money 1.1.0 was yanked or taken"
+
+
 # ── closure ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -182,6 +199,24 @@ async def test_a_new_prepare_after_a_partial_ship_takes_the_files_of_the_first_f
     }
     assert world.built == ["money", "ledger"] or sorted(world.built) == ["ledger", "money"]
     assert (await station.shipped()).state is RunState.FINISHED
+
+
+async def test_where_a_tag_gives_the_version_a_new_tag_on_the_same_commit_counts(station: Station) -> None:
+    """The build may read more than its commit."""
+    world = station.world
+    world.unsteady = True
+    change(station, "money", VERSION="computed", BUILDS="money-1.1.0")
+    await station.prepared(PAY)
+    first = (await frozen(station))["money"]
+    await station.conductor.freeze(OLIVE)
+    assert (await frozen(station))["money"] == first, "the same number keeps its files"
+    place = ("money", "release")
+    _, files = world.commits[world.refs[place]]
+    files["BUILDS"] = b"money-1.1.1"
+    change(station, "ledger", needs_txt="")
+    await station.conductor.freeze(OLIVE)
+    again = (await frozen(station))["money"]
+    assert (again.sha, again.version) == (first.sha, "1.1.1")
 
 
 async def test_a_changed_commit_is_built_anew(station: Station) -> None:
