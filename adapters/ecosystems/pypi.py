@@ -89,7 +89,7 @@ class PyPI:
     version = staticmethod(python_version.declared)
 
     def declared(self, package: Package, files: Sequence[Path]) -> Declared:
-        return wheel.declared(files)
+        return wheel.declared(files, self._settings.publish_url)
 
     def dependency_files(self, package: Package | None) -> tuple[str, ...]:
         """The manifest; of a consumer its lock too."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 from packaging.metadata import RawMetadata, parse_email
@@ -28,6 +29,7 @@ from core.errors import Reason, Refused
 from core.ports import Declared, Required
 
 _AGAIN = "then release prepare"
+_PYPI = ("upload.pypi.org", "test.pypi.org")
 _STATIC_SINCE = (2, 2)  # the version of the metadata since which an sdist says what it leaves to the build
 
 
@@ -40,8 +42,10 @@ class _Said(msgspec.Struct, frozen=True):
     requirements: frozenset[Requirement] | None
 
 
-def declared(files: Sequence[Path]) -> Declared:
+def declared(files: Sequence[Path], publish_url: str) -> Declared:
     """What all of `files`, the wheels and sdists of one build, agree on; Refused with every problem of all of them.
+
+    `publish_url`: where they are going to be uploaded; PyPI itself takes less than other indexes do.
 
     A requirement counts under whatever extra or marker it stands: installers elsewhere will meet it, so what it names
     must be public before, too.
@@ -49,7 +53,7 @@ def declared(files: Sequence[Path]) -> Declared:
     problems, said = list[Reason](), list[_Said]()
     for file in sorted(files):
         try:
-            said.append(_said(file, problems))
+            said.append(_said(file, urlsplit(publish_url).hostname in _PYPI, problems))
         except Refused as refusal:
             problems += refusal.reasons
     if not files:
@@ -83,7 +87,7 @@ def file_identity(filename: str) -> tuple[str, Version | None]:
         return "", None
 
 
-def _said(file: Path, problems: list[Reason]) -> _Said:
+def _said(file: Path, to_pypi: bool, problems: list[Reason]) -> _Said:
     """What one file says; what an index would not take of it is appended to `problems`."""
     unpacked = _unpacked(file)
     problems += unpacked.problems
@@ -101,6 +105,7 @@ def _said(file: Path, problems: list[Reason]) -> _Said:
         problems.append(Reason(what, "no index takes a file that bears another name", f"mend the build, {_AGAIN}"))
     needs = frozenset(_requirement(file, text) for text in raw.get("requires_dist", []))
     problems += _never_taken(file, version, needs)
+    problems += _not_on_pypi(file, raw) if to_pypi else []
     return _Said(file.name, name, version, needs if _is_final(file, raw) else None)
 
 
@@ -148,6 +153,17 @@ def _never_taken(file: Path, version: Version, needs: Collection[Requirement]) -
     elif not any(version.release) and not version.is_prerelease:
         why = f"{version} is what a build makes of itself when it finds no version"
         found.append(Reason(f"{file.name} has no version", why, f"give it one, {_AGAIN}"))
+    return found
+
+
+def _not_on_pypi(file: Path, raw: RawMetadata) -> list[Reason]:
+    found = list[Reason]()
+    if private := [one for one in raw.get("classifiers", []) if one.startswith("Private ::")]:
+        next_ = f"take the classifier out, or set ecosystems.pypi.publish_url to your own index, {_AGAIN}"
+        found.append(Reason(f"{file.name} is not meant for PyPI", f"it says {private[0]!r}", next_))
+    if file.suffix == ".whl" and re.search(r"[-.]linux_", file.name):
+        why = "PyPI takes no wheel that was made for one Linux machine"
+        found.append(Reason(f"{file.name} runs on this machine only", why, f"have it built as manylinux, {_AGAIN}"))
     return found
 
 

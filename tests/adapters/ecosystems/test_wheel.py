@@ -8,15 +8,15 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from adapters.credentials import Secrets
-from adapters.ecosystems import unpacking
+from adapters.ecosystems import unpacking, wheel
 from adapters.ecosystems.pypi import PyPI, PyPISettings
-from adapters.ecosystems.wheel import accepts, declared
+from adapters.ecosystems.wheel import accepts
 from adapters.process import ChildProcesses
 from adapters.web import Web
 from core.errors import Refused
@@ -36,6 +36,11 @@ GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@localhost")
 POINTER = (
     "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1\nsize 12345\n"
 )
+
+
+def declared(files: Sequence[Path], url: str = "https://upload.pypi.org/legacy/") -> Declared:
+    """What they say to who uploads them there."""
+    return wheel.declared(files, url)
 
 
 async def built(folder: Path, files: Mapping[str, str], *git: str) -> list[Path]:
@@ -284,6 +289,18 @@ def test_many_files_end_with_words(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     crowd = {f"acme-1.0/{number}": b"" for number in range(11)}
     for file in (a_wheel(tmp_path, more=crowd), an_sdist(tmp_path, more=crowd)):
         assert "too large to look into" in refused(file)[0]
+
+
+def test_what_pypi_alone_would_not_take_is_refused_only_where_it_goes_there(tmp_path: Path):
+    private = a_wheel(tmp_path, metadata("acme", "1.0", "Classifier: Private :: Do Not Upload"))
+    local = private.rename(tmp_path / "acme-1.0-cp311-cp311-linux_x86_64.whl")
+    assert [reason.partition(" — ")[0] for reason in refused(local)] == [
+        f"{local.name} is not meant for PyPI",
+        f"{local.name} runs on this machine only",
+    ]
+    assert declared([local], "https://pypi.acme.example/").version == "1.0"
+    portable = local.rename(tmp_path / "acme-1.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl")
+    assert len(refused(portable)) == 1
 
 
 def test_a_text_about_lfs_that_is_no_pointer_is_content(tmp_path: Path):
