@@ -44,7 +44,8 @@ async def gaps(frozen: Sequence[Frozen], tasks: Sequence[Task], packages: Mappin
                 if not any(_takes(packages[needed], range, version, ports) for version in versions):
                     problems[_gap(one, needed, range, riding.get(needed), versions, tasks)] = None
             case reasons:
-                unknown |= dict.fromkeys(reasons)
+                what = f"cannot tell whether anybody could install {_needing(one, needed, range)}"
+                unknown[Reason(what, "; ".join(map(str, reasons)), "try again in a minute")] = None
     return Gaps(tuple(problems), tuple(unknown))
 
 
@@ -64,10 +65,14 @@ def _takes(package: Package, range: str, version: str | None, ports: Ports) -> b
 def _gap(
     one: Frozen, needed: str, range: str, rides: str | None, live: frozenset[str], tasks: Sequence[Task]
 ) -> Reason:
-    what = f"nobody could install {one.repository} {one.version}: it requires {needed} {range}".rstrip()
+    what = f"nobody could install {_needing(one, needed, range)}"
     where = f"{needed} rides at {rides}" if rides else f"{needed} does not ride"
     why = f"{where}, and {'live of it are ' + ', '.join(sorted(live)[-5:]) if live else 'nothing of it is live'}"
     carrying = [task.slug for task in tasks if one.repository in task.repositories]
     eject = " and ".join(f"release eject {slug}" for slug in reversed(carrying))
     mend = f"bring a {needed} that fits aboard" if not rides else f"correct the version of {needed}, or the range"
     return Reason(what, why, f"{mend}; or {eject}; then release prepare" if eject else f"{mend}; then release prepare")
+
+
+def _needing(one: Frozen, needed: str, range: str) -> str:
+    return f"{one.repository} {one.version}: it requires {needed} {range}".rstrip()

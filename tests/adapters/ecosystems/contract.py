@@ -33,6 +33,7 @@ class RegistryWorld:
     `package`: nothing of it is published yet. `spawned`: every argv that a child was started with, in order.
     `write_package(folder, version, body)`: its source in a new folder; another body makes other bytes.
     `write_consumer(folder)`: a consumer (manifest, and whatever else its tool wants) that takes it from a branch.
+    `yank(version)`: the registry takes a version back.
     `go_dark()`: the registry refuses every connection from now on.
     """
 
@@ -41,6 +42,7 @@ class RegistryWorld:
     spawned: list[Argv]
     write_package: Callable[[Path, str, str], None]
     write_consumer: Callable[[Path], None]
+    yank: Callable[[str], None]
     go_dark: Callable[[], Awaitable[None]]
     tmp: Path
 
@@ -146,6 +148,16 @@ class EcosystemContract:
         await self._expect_absent(world, "2.0.0")  # a name that nobody has
         await world.publish("1.0.0")
         await self._expect_absent(world, "2.0.0")  # a name without this version
+
+    async def test_what_can_be_installed_is_every_version_that_was_not_taken_back(self, world: RegistryWorld):
+        assert await world.ecosystem.available(world.package) == frozenset()
+        for version in ("1.0.0", "1.1.0", "1.2.0"):
+            await world.publish(version)
+        world.yank("1.1.0")
+        assert await world.ecosystem.available(world.package) == {"1.0.0", "1.2.0"}
+        await world.go_dark()
+        with pytest.raises(Unreachable):
+            await world.ecosystem.available(world.package)
 
     async def test_publishing_the_same_bytes_again_is_success(self, world: RegistryWorld):
         files = await world.publish("1.0.0")

@@ -100,6 +100,7 @@ async def world(tmp_path: Path) -> AsyncIterator[PyPIWorld]:
             spawned=spawned,
             write_package=write_package,
             write_consumer=write_consumer,
+            yank=lambda version: index.yank("widgetry", version, "broken"),
             go_dark=index.stop,
             tmp=tmp_path,
             index=index,

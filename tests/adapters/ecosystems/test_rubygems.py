@@ -138,6 +138,7 @@ async def world(tmp_path: Path) -> AsyncIterator[GemWorld]:
             spawned=spawned,
             write_package=write_gem("widgetry"),
             write_consumer=write_consumer,
+            yank=lambda version: server.yank("widgetry", version),
             go_dark=server.stop,
             tmp=tmp_path,
             server=server,

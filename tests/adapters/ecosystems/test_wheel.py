@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import shutil
 import subprocess
@@ -282,6 +283,13 @@ def test_an_archive_that_unpacks_to_far_more_than_it_is_ends_with_words(
     for file in (a_wheel(tmp_path, more=bomb), an_sdist(tmp_path, more=bomb)):
         assert file.stat().st_size < 10_000
         assert f"{file.name} is too large to look into" in refused(file)[0]
+
+
+def test_what_follows_the_end_of_an_archive_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(unpacking, "LARGEST_UNPACKED_BYTES", 1 << 20)
+    sdist = an_sdist(tmp_path)
+    sdist.write_bytes(gzip.compress(gzip.decompress(sdist.read_bytes()) + b"\0" * (2 << 20)))
+    assert "too large to look into" in refused(sdist)[0]
 
 
 def test_many_files_end_with_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
