@@ -59,6 +59,7 @@ class Settings:
     waits: Waits
     satellites_at_once: int
     state_dir: Path
+    projects_dir: Path | None
     database_url: str = field(repr=False)  # may hold a password
     secrets: Secrets
 
@@ -97,6 +98,7 @@ def load(folder: Path, environ: Mapping[str, str]) -> Settings:
         waits=Waits(**bot_file.train.waits.given()),
         satellites_at_once=bot_file.train.satellites_at_once,
         state_dir=state_dir,
+        projects_dir=Path(projects).absolute() if (projects := environ.get("PROJECTS_DIR")) else None,
         database_url=database_url,
         secrets=secrets,
     )

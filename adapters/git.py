@@ -16,11 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Unpack, cast
 
+from adapters.checkouts import Checkouts
 from adapters.merging import merged_tree
 from adapters.mirrors import ISOLATION, Mirrors
-from adapters.pushing import PushReport, last_words, not_taken, plain, push_argv, ref_name, refspec_push, verdict
+from adapters.pushing import PushReport, not_taken, plain, push_argv, ref_name, refspec_push, verdict
 from core.errors import Refused, StepFailed, Unreachable
-from core.ports import Conflict, Finished, How, Logged, Processes, Relation
+from core.ports import Conflict, How, Logged, Processes, Relation
 from core.registry import Argv, Repository, Sha
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ _T = TypeVar("_T")
 _WHO = "Stationmaster <stationmaster@localhost>"
 _NO_REF = "refs/derived"  # git insists on a name while it imports
 _DEPLOY_SECONDS = 3600.0  # a platform builds while we push
-# git itself waits for ever. Not for pushes: a hook may be silent for minutes.
-_IMPATIENT = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60")
 _ADVICE = {
     Relation.EQUAL: "resume: it is there",
     Relation.AHEAD: "it contains this commit already: look at what came on top, then resume",
@@ -42,10 +41,16 @@ _ADVICE = {
 
 
 class MirrorRepositories:
-    """Mirrors and worktrees under `folder`; `network_seconds` bounds every call to an origin."""
+    """Mirrors and checkouts under `folder`; `network_seconds` bounds every call to an origin.
 
-    def __init__(self, processes: Processes, folder: Path, *, network_seconds: float = 900) -> None:
+    `projects`: the folder below which submodules may be read from a path.
+    """
+
+    def __init__(
+        self, processes: Processes, folder: Path, *, projects: Path | None = None, network_seconds: float = 900
+    ) -> None:
         self._mirrors = Mirrors(processes, folder)
+        self._checkouts = Checkouts(self._mirrors, processes, projects, network_seconds)
         self._network_seconds = network_seconds
         self._relations: dict[tuple[Sha, Sha], Relation] = {}  # two commits never change how they stand
 
@@ -115,7 +120,7 @@ class MirrorRepositories:
 
     @asynccontextmanager
     async def checkout(self, repository: Repository, commit: Sha) -> AsyncGenerator[Path, None]:
-        async with self._mirrors.worktree(await self._having(repository, commit), commit) as tree:
+        async with self._checkouts.clone(await self._having(repository, commit), repository, commit) as tree:
             yield tree
 
     async def derive(self, repository: Repository, parent: Sha, files: Mapping[str, bytes], message: str) -> Sha:
@@ -232,17 +237,7 @@ class MirrorRepositories:
         return {ref: Sha(sha) for sha, _, ref in (row.partition("\t") for row in rows)}
 
     async def _ask(self, repository: Repository, mirror: Path, args: Argv, **how: Unpack[How]) -> str:
-        """What a question over the network printed; every way of getting no answer is Unreachable (L11)."""
-        try:
-            how.setdefault("timeout_seconds", self._network_seconds)
-            done = await self._mirrors.run(mirror, ("git", *_IMPATIENT, *args), **how)
-            why = last_words(done.stderr) if done.exit_code else ""
-        except StepFailed as late:
-            done, why = Finished(1, "", ""), late.reasons[0].why
-        if done.exit_code:
-            next_ = f"check the url of {repository.name} and who may read it"
-            raise Unreachable(f"{args[0]} for {repository.name} got no answer", why, next_)
-        return done.stdout
+        return await self._mirrors.ask(repository, mirror, args, self._network_seconds, **how)
 
     async def _look(self, repository: Repository, commit: Sha, look: Callable[[Commit], _T]) -> _T:
         return await asyncio.to_thread(_look, await self._having(repository, commit), commit, look)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import secrets
+import shutil
 import weakref
 from collections import defaultdict
 from collections.abc import AsyncGenerator
@@ -18,25 +20,42 @@ from pathlib import Path
 from typing import Unpack
 from urllib.parse import quote
 
+from adapters.pushing import last_words
 from core.errors import StepFailed, Unreachable
 from core.ports import Finished, How, Processes
-from core.registry import Argv
+from core.registry import Argv, Repository
 
 _BUSY_SECONDS = 1800.0  # longer than the longest fetch
 _POLL_SECONDS = 0.05
-_QUIET = {"gc.auto": "0", "maintenance.auto": "false"}
+# git itself waits for ever. Not for pushes: a hook may be silent for minutes.
+_IMPATIENT = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60")
+_logger = logging.getLogger(__name__)
 # Nobody's hooks and configuration; what we write survives a power cut; what comes is there whole or not at all.
-_WHOLE = {"fetch.unpackLimit": "1", "fastimport.unpackLimit": "1"}
-_SETTINGS = {**_QUIET, **_WHOLE, "core.hooksPath": os.devnull, "core.fsync": "committed"}
+_SETTINGS = {
+    **{"gc.auto": "0", "maintenance.auto": "false", "core.commitGraph": "false", "core.fsmonitor": "false"},
+    **{"fetch.unpackLimit": "1", "fastimport.unpackLimit": "1", "core.fsync": "committed", "core.autocrlf": "false"},
+    **dict.fromkeys(("core.hooksPath", "core.attributesFile", "core.excludesFile"), os.devnull),
+}
 ISOLATION = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": f"{os.devnull}/none",  # a file that is there would be complained of
+    "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
     "GIT_CONFIG_COUNT": str(len(_SETTINGS)),
     **{f"GIT_CONFIG_KEY_{i}": name for i, name in enumerate(_SETTINGS)},
     **{f"GIT_CONFIG_VALUE_{i}": value for i, value in enumerate(_SETTINGS.values())},
     "GIT_ATTR_NOSYSTEM": "1",
     "LC_ALL": "C",  # its words are read by programs
 }
+
+_CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n[gc]\n\tauto = 0\n"
+# Whatever else may stand in a repository's folder and change what its objects seem to say.
+_OF_INIT = ("objects/info", "refs/heads", "refs/tags", "info", "branches", "hooks")
+_NOT_OURS = (
+    *("hooks", "info", "shallow", "worktrees", "modules", "rr-cache", "logs", "branches", "remotes", "commondir"),
+    *("config.worktree", "objects/info", "refs/replace", "refs/stash", "refs/heads", "refs/tags", "refs/remotes"),
+)
 
 
 class Mirrors:
@@ -72,6 +91,8 @@ class Mirrors:
             async with self.alone(mirror):
                 await self._restore(mirror)
             self.known[mirror] = set()
+        if await asyncio.to_thread(_nailed, mirror):
+            _logger.warning("%s held what was not ours", mirror, extra={"action": "mirror.nailed"})
         return mirror
 
     @asynccontextmanager
@@ -81,19 +102,25 @@ class Mirrors:
         async with self._locks[mirror], _locked(mirror.with_suffix(".lock")):
             yield
 
-    @asynccontextmanager
-    async def worktree(self, mirror: Path, commit: str) -> AsyncGenerator[Path, None]:
-        """A detached worktree of its own at `commit`, gone afterwards whatever was done to it."""
-        tree = self._own / f"{mirror.stem}-{commit[:12]}-{secrets.token_hex(3)}"
+    async def ask(self, repository: Repository, mirror: Path, args: Argv, seconds: float, **how: Unpack[How]) -> str:
+        """What a question over the network printed; every way of getting no answer is Unreachable (L11)."""
         try:
-            async with self.alone(mirror):
-                await self.git(mirror, "worktree", "add", "--quiet", "--detach", str(tree), commit)
-            await self.git(tree, "update-index", "-q", "--refresh", env={"GIT_DIR": str(tree / ".git")})  # L38
-            yield tree
-        finally:
-            await self._remove(tree)
-            async with self.alone(mirror):
-                await self.git(mirror, "worktree", "prune", "--expire=now")
+            how.setdefault("timeout_seconds", seconds)
+            done = await self.run(mirror, ("git", *_IMPATIENT, *args), **how)
+            why = last_words(done.stderr) if done.exit_code else ""
+        except StepFailed as late:
+            done, why = Finished(1, "", ""), late.reasons[0].why
+        if done.exit_code:
+            next_ = f"check the url of {repository.name} and who may read it"
+            raise Unreachable(f"{args[0]} for {repository.name} got no answer", why, next_)
+        return done.stdout
+
+    async def own_folder(self, name: str) -> Path:
+        """A new folder of this process, which is removed with all in it when the process is gone."""
+        await self._claim_worktrees()
+        folder = self._own / name
+        await asyncio.to_thread(folder.mkdir, parents=True)
+        return folder
 
     @asynccontextmanager
     async def attributes(self, mirror: Path, commit: str) -> AsyncGenerator[Path, None]:
@@ -112,23 +139,20 @@ class Mirrors:
                 raise StepFailed(f"the attributes of {commit} cannot be read in {mirror.name}", why, "resume")
             yield tree
         finally:
-            await self._remove(tree)
+            await self.remove(tree)
 
     async def _restore(self, mirror: Path) -> None:
         """Make `mirror` where it is not, or not whole; forget locks and worktrees of the dead. We are alone in it."""
         question = ("git", "rev-parse", "--is-bare-repository")
         if not mirror.is_dir() or (await self.run(mirror, question)).stdout != "true\n":
             new = mirror.with_suffix(".new")
-            await self._remove(new)
+            await self.remove(new)
             new.mkdir()
             await self.git(new, "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
-            for name, value in _QUIET.items():  # for whoever runs git in a worktree, out of our isolation
-                await self.git(new, "config", name, value)
-            await self._remove(mirror)
+            await self.remove(mirror)
             new.rename(mirror)
         for left in (mirror / "refs").rglob("*.lock"):
             left.unlink()
-        await self.git(mirror, "worktree", "prune", "--expire=now")
 
     async def _claim_worktrees(self) -> None:
         """At first use: remove the worktrees of every process that is proven gone, and own a folder for ours."""
@@ -137,18 +161,43 @@ class Mirrors:
                 return
             for lock in self._worktrees.glob("*.lock"):
                 if (held := _try_lock(lock)) is not None:
-                    await self._remove(lock.with_suffix(""))
+                    await self.remove(lock.with_suffix(""))
                     lock.unlink()
                     os.close(held)
             self._own.mkdir(parents=True)
             if (held := _try_lock(self._own.with_suffix(".lock"))) is not None:
                 weakref.finalize(self, os.close, held)
 
-    async def _remove(self, folder: Path) -> None:
+    async def remove(self, folder: Path) -> None:
         """Remove `folder`, also when a build made parts of it read-only."""
         for argv in (("rm", "-rf"), ("chmod", "-R", "u+rwX"), ("rm", "-rf")):
             if not (await self._processes.run((*argv, "--", str(folder)))).exit_code and argv[0] == "rm":
                 return
+
+
+def _nailed(mirror: Path) -> bool:
+    """Make `mirror` say nothing but its objects and our refs; True when it had to be made so.
+
+    Repository code runs as the same user as we do, so it can reach this folder; whatever it may have left is gone
+    before git reads it.
+    """
+    changed = False
+    for name, text in (("config", _CONFIG), ("HEAD", b"ref: refs/heads/main\n")):
+        path = mirror / name
+        if path.is_symlink() or not path.is_file() or path.read_bytes() != text:
+            path.unlink(missing_ok=True)
+            path.write_bytes(text)
+            changed = changed or name == "HEAD"
+    for name in _NOT_OURS:
+        path = mirror / name
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        elif path.is_dir():
+            shutil.rmtree(path)
+        else:
+            continue
+        changed = changed or name not in _OF_INIT
+    return changed
 
 
 @asynccontextmanager

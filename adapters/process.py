@@ -27,6 +27,7 @@ from core.registry import Argv
 # What a child may know of our environment (L08); credentials come on top, by name, where that child needs them.
 ALLOWED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSH_AUTH_SOCK", "TMPDIR")
 _KEPT = 64 * 1024  # characters of each stream that are kept for classifying; the log has everything
+_UMASK = 0o022  # what is packed can be read by whoever installs it, however private our own folder is
 _LAST_WORDS_SECONDS = 2.0  # for what a child left behind when it ended, before it is killed
 _DYING_SECONDS = 1.0  # between the kill and the end of every pipe
 _logger = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class ChildProcesses:
                     env={**self._env, **how.get("env", {}), **known},
                     stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
                     start_new_session=True,  # a group of its own, which is killed whole (L06)
+                    umask=_UMASK,
                 )
             except OSError as error:
                 raise _not_started(argv, cwd, error) from error

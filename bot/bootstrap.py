@@ -148,7 +148,7 @@ def _home(settings: Settings) -> Path:
 def _ports(settings: Settings, processes: ChildProcesses, web: Web, records: Records) -> Ports:
     """Every adapter, in the place that the core has for it."""
     state, clock = settings.state_dir, SystemClock()
-    repositories = MirrorRepositories(processes, state)
+    repositories = MirrorRepositories(processes, state, projects=settings.projects_dir)
     return Ports(
         clock=clock,
         repositories=repositories,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -418,8 +419,6 @@ async def test_two_worktrees_at_once_know_nothing_of_each_other(
         assert team.git("rev-parse", "HEAD", at=two) == new
         assert team.git("rev-parse", "--abbrev-ref", "HEAD", at=two) == "HEAD"
     assert not (one.exists() or two.exists() or three.exists())
-    mirror = team.folder / "state/mirrors/hub.git"
-    assert team.git("worktree", "list", at=mirror).splitlines() == [f"{mirror}  (bare)"]
 
 
 async def test_a_worktree_is_gone_after_a_failure_whatever_was_done_to_it(
@@ -428,7 +427,7 @@ async def test_a_worktree_is_gone_after_a_failure_whatever_was_done_to_it(
     commit, tree = team.commit(push="main", VERSION="1"), Path()
     with pytest.raises(ZeroDivisionError):
         async with ours.checkout(hub, commit) as tree:
-            (tree / ".git").unlink()
+            shutil.rmtree(tree / ".git")
             (tree / "cache").mkdir()
             (tree / "cache/module").touch()
             (tree / "cache").chmod(0o500)
