@@ -110,7 +110,9 @@ class PyPI:
         env = {**self._env, "SOURCE_DATE_EPOCH": str(epoch)}
         done = await self._processes.run(argv, cwd=worktree, env=env, log=log)
         if done.exit_code:
-            raise StepFailed(f"{package.name} does not build", _said(done), "look at its log")
+            raise StepFailed(
+                f"{package.name} does not build", _said(done), f"mend it, then release prepare; its log is {log}"
+            )
         return tuple(_artefact(path) for path in sorted(out.iterdir()))
 
     async def listing(self, package: Package, version: str) -> Listing:

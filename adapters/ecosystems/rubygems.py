@@ -112,7 +112,8 @@ class RubyGems:
         done = await self._processes.run(("gem", "build", gemspec), cwd=worktree, env=env, log=log)
         built = re.search(r"^  File: (\S+\.gem)$", done.stdout, re.M)
         if done.exit_code or not built:
-            raise StepFailed(f"{package.name} cannot be built", _said(done), f"mend {gemspec}, then release prepare")
+            next_ = f"mend {gemspec}, then release prepare; its log is {log}"
+            raise StepFailed(f"{package.name} cannot be built", _said(done), next_)
         content = (worktree / built[1]).read_bytes()
         (out / built[1]).write_bytes(content)
         return (Artefact(built[1], hashlib.sha256(content).hexdigest(), len(content)),)

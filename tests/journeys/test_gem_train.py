@@ -127,3 +127,24 @@ async def test_a_number_that_was_yanked_is_refused_although_no_listing_has_it(ge
     [reason] = (await gems.proposal()).problems
     assert reason.what == "money 1.1.0 was yanked"
     assert reason.next == "bump the version, then release prepare"
+
+
+async def test_a_gem_that_needs_what_nobody_has_is_not_frozen_and_its_task_gets_off_as_said(
+    gem_depot: Depot[GemJourney],
+):
+    async with gem_depot.journey() as gems:
+        gemspec = (gems.checkout("ledger") / "ledger.gemspec").read_text()
+        needs = gemspec.replace('"money", ">= 1.1.0"', '"money", "~> #{Ledger::VERSION}", ">= 1.1.0"')
+        assert needs != gemspec
+        await gems.push("ledger", "release", {"ledger.gemspec": needs})
+        await gems.review("books", shape="any", repositories=["ledger"])
+        await gems.review("till-roll", shape="any", repositories=["till"])
+        await gems.station.conductor.open(OLIVE, RELEASE, ["books", "till-roll"])
+        refused = await gems.type("release", "freeze")
+        assert refused.exit_code == 2
+        said = " ".join(refused.err.split())
+        assert "nobody could install ledger 1.1.0: it requires money ~> 1.1.0, >= 1.1.0" in said
+        assert "money does not ride, and live of it are 1.0.0" in said
+        assert "release eject books" in said
+        assert gems.world.gems.requests.count("POST /api/v1/gems") == len(GEMS)  # yesterday's
+        assert (await gems.type("release", "eject", "books")).exit_code == 0

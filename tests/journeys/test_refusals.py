@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -180,17 +181,25 @@ async def test_a_command_and_a_script_that_cannot_be_found_are_refused_together(
         await require_nothing_moved(journey)
 
 
-async def test_a_version_that_is_none_is_refused_at_the_freeze_with_its_place(packages: DemoJourney):
-    await packages.push("coin-core", "release", {"pyproject.toml": '[project]\nversion = "one"\n'})
+async def test_a_version_that_is_none_is_refused_at_the_freeze_with_the_log_of_its_build(packages: DemoJourney):
+    manifest = '[project]\nname = "coin-core"\nversion = {}\n'
+    await packages.push("coin-core", "release", {"pyproject.toml": manifest.format('"one"')})
     await packages.push("coin-ledger", "release", {"pyproject.toml": "[project]\n"})
     with pytest.raises(Refused) as refused:
         await packages.station.conductor.freeze(OLIVE)
-    assert [reason.what for reason in refused.value.reasons] == [
-        "coin-core has no legal version",
-        "coin-ledger has no legal version",
-    ]
-    assert "pyproject.toml says 'one'" in refused.value.reasons[0].why
-    await require_nothing_moved(packages)
+    first, second = refused.value.reasons
+    assert (first.what, second.what) == ("coin-core does not build", "coin-ledger does not build")
+    assert "version" in first.why and Path(first.next.rpartition(" ")[2]).read_text()
+
+
+async def test_a_number_that_was_not_bumped_where_it_counts_is_refused_at_the_freeze(packages: DemoJourney):
+    """The manifest makes 1.1.0, whatever the module says of itself; until then that was found out by the installers."""
+    await packages.configure("release_repos", lambda repos: repos["packages"]["coin-core"].update(version_file="V.py"))
+    await packages.push("coin-core", "release", {"V.py": '__version__ = "1.2.0"\n'})
+    with pytest.raises(Refused, match=r"coin-core declares 1\.2\.0 and builds 1\.1\.0"):
+        await packages.station.conductor.freeze(OLIVE)
+    await packages.configure("release_repos", lambda repos: repos["packages"]["coin-core"].pop("version_file"))
+    assert {one.version for one in (await packages.station.conductor.freeze(OLIVE)).frozen} == {"1.1.0"}
 
 
 async def test_what_another_member_depends_on_is_not_ejected(hub: DemoJourney):
