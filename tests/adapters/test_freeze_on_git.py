@@ -26,7 +26,7 @@ from core.registry import Package
 from core.releases import Frozen
 from core.train.freeze import freeze
 from core.train.steps import Publish
-from tests.adapters.ecosystems.test_wheel import HERE, SETUPTOOLS
+from tests.adapters.ecosystems.test_wheel import HERE, SCM, SETUPTOOLS
 from tests.adapters.test_git import Team
 from tests.world.toy import World
 from tests.world.toy_ports import toy_ports
@@ -137,3 +137,17 @@ async def test_a_rebuild_that_differs_from_what_is_public_says_which_file_and_th
     assert "the registry has acme-1.4.9.tar.gz with another content than frozen; we built them from this" in reason.why
     assert "its build makes other bytes each time" in reason.why
     assert reason.next.startswith("bump the version")
+
+
+async def test_a_version_from_a_tag_is_what_is_frozen_and_without_the_tag_nothing_is(yard: Yard) -> None:
+    files = {"pyproject.toml": SCM + HERE, "acme/about.py": "X = 1\n", ".gitignore": "*.egg-info\n"}
+    yard.team.commit("work", push="release", **files)
+    with pytest.raises(Refused, match="has a local version"):
+        await yard.frozen()
+    yard.team.git("tag", "v1.1.0")
+    yard.team.git("push", "-q", "origin", "v1.1.0")
+    one = await yard.frozen()
+    assert one.version == "1.1.0"
+    assert isinstance(await yard.published(one), NotYet), "its tag came before it, and is no number that is spent"
+    await yard.publish(one).perform(yard.ports, {})
+    assert await yard.frozen() == one, "a second build of the same number is not taken"
