@@ -169,8 +169,8 @@ async def _repository(
             findings.append(Finding(False, what, f"{who} names it", f"commit it, or correct {who}"))
         elif isinstance(one, Package) and ecosystem and who == "version_file":
             said = ecosystem.version(one, text)
-            at = f"{one.name} is at {said}" if said else f"{one.name} has its version computed when it is built"
-            findings.append(Finding(True, at, f"so says {path}"))
+            at = f"{one.name} is at {said}" if said else f"the version of {one.name} is what its build says"
+            findings.append(Finding(True, at, f"so says {path}" if said else f"{path} declares none in plain words"))
     return findings
 
 

@@ -105,12 +105,16 @@ class RubyGems:
     async def build(
         self, package: Package, worktree: Path, out: Path, *, epoch: int, log: Path
     ) -> tuple[Artefact, ...]:
-        """`gem build`, whose bytes depend on the clock unless SOURCE_DATE_EPOCH is set."""
-        names = (f"{package.distribution}.gemspec", f"{package.name}.gemspec")
-        gemspec = next((path for path in names if (worktree / path).is_file()), names[0])
+        """`gem build`, whose bytes depend on the clock unless SOURCE_DATE_EPOCH is set.
+
+        From the gemspec that bears the name of the gem or of the repository, else from whichever there is.
+        """
+        there = sorted(path.name for path in worktree.glob("*.gemspec"))
+        named = [one for one in (f"{package.distribution}.gemspec", f"{package.name}.gemspec") if one in there]
+        gemspec = next(iter([*named, *there]), f"{package.distribution}.gemspec")
         env = {**self._env, "SOURCE_DATE_EPOCH": str(epoch)}
         done = await self._processes.run(("gem", "build", gemspec), cwd=worktree, env=env, log=log)
-        built = re.search(r"^  File: (\S+\.gem)$", done.stdout, re.M)
+        built = re.search(r"^  File: ([^/\s]+\.gem)$", done.stdout, re.M)
         if done.exit_code or not built:
             next_ = f"mend {gemspec}, then release prepare; its log is {log}"
             raise StepFailed(f"{package.name} cannot be built", _said(done), next_)

@@ -298,6 +298,16 @@ async def test_a_gemspec_never_sees_the_push_key(world: GemWorld):
 
 
 @needs_ruby
+@pytest.mark.parametrize("file", ["widgetry.gemspec", "widgetry-ruby.gemspec", "anything.gemspec"])
+async def test_a_gem_is_built_from_the_gemspec_that_there_is(world: GemWorld, file: str):
+    package = Package(name="widgetry-ruby", published_as="widgetry", url="", ecosystem="rubygems")
+    world.write_package(source := world.tmp / "source", "1.0.0", "first")
+    (source / "widgetry.gemspec").rename(source / file)
+    [artefact] = await world.ecosystem.build(package, source, world.tmp, epoch=EPOCH, log=world.log)
+    assert world.ecosystem.declared(package, [world.tmp / artefact.filename]).name == "widgetry"
+
+
+@needs_ruby
 async def test_a_gemspec_that_is_broken_builds_nothing(world: GemWorld):
     world.write_package(world.tmp / "source", "1.0.0", "first")
     gemspec = world.tmp / "source" / "widgetry.gemspec"
