@@ -1,200 +1,286 @@
-"""A Gemfile as text: the gems it asks for, and the same text with some of them pinned. Pure; no Ruby is run.
+"""A Gemfile as text: which gems it asks for, where, and from where. Pure; no Ruby is run.
 
-Only plain calls of `gem` are understood. Whatever else decides where a gem comes from (a condition, a variable, a git
-block) is refused with its line, never guessed.
+Bytes come in and offsets into them go out, so any line end and any encoding that has ASCII in its place stays as it is.
+What only Ruby could tell (a name in a variable, a block of a method of the team's own) is said to be so, never guessed.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 import msgspec
+import tree_sitter_ruby
+from tree_sitter import Language, Node, Parser
 
 from core.errors import Refused
 
 # Options that say nothing about where a gem comes from. All others do: git, path, github, branch …, and the names that
 # a Gemfile gives to git sources of its own.
-_NEUTRAL = re.compile(r"groups?|require|platforms?|source|install_if|env|type|force_ruby_platform")
-_REVISION = ("branch", "tag", "ref")
-_KEYWORD = re.compile(r"if|unless|case|begin|while|until|for|def|class|module")
-
-_LEFT_OUT = re.compile(r"^=begin\b.*?^=end\b|^__END__$.*", re.M | re.S)
-_STATEMENT = re.compile(r"^[ \t]*(?:(?P<gem>gem[ \t]*\(?[ \t]*)(?=[\"'])|(?P<end>end\b)|(?P<other>[^\s#][^\n]*))", re.M)
-_OPENS_BLOCK = re.compile(r"\bdo(?:[ \t]*\|[^|]*\|)?[ \t]*$")
-_LITERAL = re.compile(r"\"[^\"\\#]*\"|'[^'\\]*'")
-_KEY = re.compile(r":?([\"']?)(\w+)\1(?:\s*=>|:(?!:))")
-_TOKEN = re.compile(
-    r"""(?P<space>[ \t\r]+|\\\n) | (?P<comment>\#[^\n]*) | (?P<newline>\n) | (?P<comma>,)
-      | (?P<string>"(?:\\.|\#\{(?:[^{}"]|"[^"\n]*")*\}|\#(?!\{)|[^"\\\#])*" | '(?:\\.|[^'\\])*'
-                 | %[wWiIqQ](?:\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|<[^>]*>))
-      | (?P<open>[\[({]) | (?P<close>[\])}]) | (?P<broken>["'`])
-      | (?P<stop>;|<<[~-]|\b(?:if|unless|while|until|rescue|and|or|do)\b(?!:)) | (?P<word>\w+|.)""",
-    re.X | re.S,
+_NEUTRAL = re.compile(r"groups?|require|platforms?|source|install_if|env|type|force_ruby_platform|force_platform")
+_NEUTRAL_BLOCKS = {"group", "platform", "platforms", "install_if", "env", "source"}
+_SOURCE_BLOCKS = {"git", "path", "github", "gist", "bitbucket"}
+_CODING = re.compile(rb"\A(?:#![^\n]*\n)?#[^\n]*?coding[:=][ \t]*([\w.-]+)")
+# In these every byte below 128 is the character that it is in ASCII; Ruby's parser reads others otherwise.
+_ASCII_SAFE = re.compile(
+    r"utf-?8|utf-?8-mac|us-ascii|ascii(-8bit)?|binary|iso-?8859-\d+|latin-?\d+|windows-12\d\d|euc-\w+"
 )
+_BOM = b"\xef\xbb\xbf"
+_ENDS_A_SCRIPT = re.compile(rb"[\0\x04\x1a]")
+_RUBY = Language(tree_sitter_ruby.language())
 
 
 class Argument(msgspec.Struct, frozen=True):
-    """One argument of a call: its text, and the space and comments since the one before (without the comma)."""
+    """One argument of a call: its bytes, and the space and comments since the one before (without the comma)."""
 
-    text: str
-    gap: str
-
-    @property
-    def key(self) -> str | None:
-        """The name of an option, None for a positional argument."""
-        found = _KEY.match(self.text)
-        return found[2] if found else None
+    text: bytes
+    gap: bytes
+    kind: str
+    key: str | None
+    """The name of an option, None for a positional argument."""
 
     @property
     def stays(self) -> bool:
         """True for an option that says nothing about where the gem comes from."""
         return self.key is not None and bool(_NEUTRAL.fullmatch(self.key))
 
-    @property
-    def is_requirement(self) -> bool:
-        """True for version requirements that are written out: `"~> 1.0"` or `["~> 1.0", "< 3"]`."""
-        inner = self.text[1:-1].split(",") if self.text.startswith("[") else [self.text]
-        return self.key is None and all(_LITERAL.fullmatch(part.strip()) for part in inner)
 
+class Call(msgspec.Struct, frozen=True):
+    """A call with its arguments; `start` and `end` span them, `outer` spans the statement.
 
-class GemCall(msgspec.Struct, frozen=True):
-    """A call of `gem`. `start` and `end` span its arguments; `oddity` says why it cannot be rewritten, or nothing."""
+    `oddity` says why it cannot be rewritten, or nothing.
+    """
 
-    name: str
+    path: str
     line: int
+    name: str
+    """Of a gem; of a block the method."""
     start: int
     end: int
+    outer: tuple[int, int]
     in_parentheses: bool
     arguments: tuple[Argument, ...]
-    in_source_block: bool
     oddity: str
+    blocks: tuple[Block, ...] = ()
+    """Those around it that decide where a gem comes from, outermost first."""
 
     @property
     def by_reference(self) -> bool:
-        """True when the gem comes from a branch, commit or path."""
-        return self.in_source_block or any(one.key and not one.stays for one in self.arguments)
+        """True when the gem comes from a branch, commit or path, or from a block that nobody can tell of."""
+        return bool(self.blocks) or any(one.key and not one.stays for one in self.arguments)
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """Version requirements that are written out, as `~> 1.0`."""
+        texts = (one.text.decode("latin-1") for one in self.arguments[1:] if one.key is None)
+        return tuple(part for text in texts for part in re.findall(r"[\"']([^\"']*)[\"']", text))
 
 
-def gem_calls(text: str) -> Iterator[GemCall]:
-    """Every call of `gem` with a name that is written out."""
-    text = _LEFT_OUT.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
-    blocks: list[str] = []
-    for found in _STATEMENT.finditer(text):
-        if found["gem"]:
-            yield _read_call(text, found.end("gem"), "(" in found["gem"], blocks)
-        elif found["end"]:
-            del blocks[-1:]
-        elif found["other"]:
-            statement = re.sub(r"\s#(?!\{).*", "", found["other"])
-            word = (re.match(r"\w+", statement) or [""])[0]
-            if (_KEYWORD.fullmatch(word) or _OPENS_BLOCK.search(statement)) and not re.search(r"\bend\s*$", statement):
-                blocks.append(word)
+class Block(msgspec.Struct, frozen=True):
+    """A block that decides where the gems in it come from; `inside` spans what is between `do` and `end`."""
+
+    call: Call
+    inside: tuple[int, int]
+    statements: tuple[tuple[int, int], ...]
 
 
-def pinned(text: str, versions: Mapping[str, str]) -> str:
-    """`text` with the gems of `versions` at exactly these; all else, comments and spaces included, to the letter.
+class Reading(msgspec.Struct, frozen=True):
+    """What was read: calls of `gem`, and as "Gemfile line 3" where only Ruby could tell what is asked for."""
 
-    Refused when a gem is not called for, or in a way that cannot be rewritten without guessing.
-    """
-    return _changed(text, versions, _rewritten)
-
-
-def pointed(text: str, commits: Mapping[str, str]) -> str:
-    """As `pinned`, with gems that stay in git at exactly these commits; Refused when one of them is not in git."""
-    return _changed(text, commits, _pointed)
+    calls: tuple[Call, ...] = ()
+    unread: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    """The Gemfile, and all that it evaluates and that could be read."""
 
 
-def _changed(text: str, wanted: Mapping[str, str], rewritten: Callable[[GemCall, str], str]) -> str:
-    calls = list(gem_calls(text))
-    chosen = {name: _only_call([call for call in calls if call.name == name], name) for name in wanted}
-    for name, call in sorted(chosen.items(), key=lambda item: item[1].start, reverse=True):
-        text = text[: call.start] + rewritten(call, wanted[name]) + text[call.end :]
-    return text
+def read_gemfile(files: Mapping[str, bytes | None], path: str) -> Reading:
+    """The Gemfile at `path` and what it evaluates, out of `files`; Refused when its bytes are no text for Ruby."""
+    calls: list[Call] = []
+    unread: list[str] = []
+    seen: list[str] = []
+    waiting = [path]
+    while waiting:
+        seen.append(path := waiting.pop(0))
+        reader = _Reader(path, files.get(path) or b"")
+        calls += reader.calls
+        unread += reader.unread
+        for line, named in reader.evaluated:
+            if named is None or files.get(named) is None:
+                unread.append(f"{path} line {line}")
+            elif named not in (*seen, *waiting):
+                waiting.append(named)
+    return Reading(tuple(calls), tuple(unread), tuple(seen))
 
 
-def _only_call(found: list[GemCall], name: str) -> GemCall:
-    if not found:
-        raise Refused(f"the Gemfile has no plain gem {name!r}", "there is nothing to pin", f'write gem "{name}", …')
-    if why := "it is declared more than once" if len(found) > 1 else found[0].oddity:
-        where = " and ".join(str(call.line) for call in found)
-        what = f"gem {name!r} on line {where} of the Gemfile cannot be re-pinned"
-        raise Refused(what, why, "write it as one plain gem call")
-    return found[0]
+def masked(path: str, content: bytes) -> bytes:
+    """`content` with everything that is not ASCII replaced, byte for byte, so that offsets stay."""
+    if found := _ENDS_A_SCRIPT.search(content):
+        why = f"line {_line(content, found.start())} has the byte {found[0][0]:#04x}, at which Ruby stops reading"
+        raise Refused(f"{path} cannot be read", why, "save it as UTF-8, then release prepare")
+    coding = _CODING.match(content.removeprefix(_BOM))
+    if coding and not _ASCII_SAFE.fullmatch(name := coding[1].decode().lower().removesuffix("-unix")):
+        why = f"its first comment says that it is written in {name}, in which not every byte below 128 is ASCII"
+        raise Refused(f"{path} cannot be read", why, "save it as UTF-8, then release prepare")
+    if content.startswith(_BOM):
+        content = b"   " + content[3:]
+    content = re.sub(rb"\r(?!\n)", b" ", content)  # so does Ruby
+    return re.sub(rb"[\x80-\xff]", b"x", content)
 
 
-def _rewritten(call: GemCall, version: str) -> str:
-    """The arguments with the pin in second place; comments of what is dropped stay."""
-    name, *rest = call.arguments
-    quote = name.text[0]
-    takes_place = bool(rest) and not rest[0].stays
-    text = f"{name.text},{rest[0].gap if takes_place else ' '}{quote}= {version}{quote}"
-    notes = ""
-    for index, one in enumerate(rest):
-        if one.stays:
-            text += "," + (notes + one.gap.lstrip() if notes else one.gap) + one.text
-            notes = ""
-        elif index and "#" in one.gap:
-            notes += one.gap
-    return text + (notes if call.in_parentheses else notes.rstrip())
+class _Reader:
+    """One file, walked once."""
+
+    def __init__(self, path: str, content: bytes) -> None:
+        self.calls: list[Call] = []
+        self.unread: list[str] = []
+        self.evaluated: list[tuple[int, str | None]] = []
+        self._path, self._content = path, content
+        root = Parser(_RUBY).parse(masked(path, content)).root_node
+        if root.has_error:
+            wrong = next((node for node in _walk(root) if node.is_error or node.is_missing), root)
+            self.unread.append(f"{path} line {wrong.start_point[0] + 1}")
+        self._visit(root, (), "it is in what cannot be read" if root.has_error else "")
+
+    def _visit(self, node: Node, blocks: tuple[Block, ...], oddity: str) -> None:
+        if node.type in ("method", "singleton_method", "class", "module", "lambda"):
+            oddity = oddity or f"it is in a {node.type.replace('_', ' ')}"
+        if node.type == "identifier" and node.text == b"gem" and node.parent and node.parent.type == "argument_list":
+            self.unread.append(self._where(node))  # send :gem, or a variable of that name: nobody can tell
+        if node.type != "call":
+            for child in node.named_children:
+                self._visit(child, blocks, oddity)
+            return
+        method, block = self._method(node), node.child_by_field_name("block")
+        arguments = node.child_by_field_name("arguments")
+        self._take(node, method, arguments, blocks, oddity)
+        for child in node.named_children:
+            inner = blocks
+            if block and child == block and method and method not in _NEUTRAL_BLOCKS and method != "git_source":
+                strange = "" if method in _SOURCE_BLOCKS else f"it is in a block of `{method}`"
+                inner = (*blocks, self._block(node, method, block, strange))
+            self._visit(child, inner, oddity)
+
+    def _take(self, node: Node, method: str, arguments: Node | None, blocks: tuple[Block, ...], oddity: str) -> None:
+        """Remember what matters of a call."""
+        given = _arguments(arguments)
+        if method == "gem":
+            if given and (name := _plain(given[0])):
+                self.calls.append(self._call(node, name, blocks, oddity))
+            else:
+                self.unread.append(self._where(node))
+        elif method == "eval_gemfile":
+            named = _plain_path(given[0]) if len(given) == 1 else None
+            there = posixpath.normpath(posixpath.join(posixpath.dirname(self._path), named)) if named else None
+            self.evaluated.append((node.start_point[0] + 1, there))
+        elif method in ("eval", "instance_eval", "send", "public_send", "__send__", "method"):
+            self.unread.append(self._where(node))
+
+    def _method(self, node: Node) -> str:
+        """The method that the Gemfile calls on itself; blank when on something else."""
+        receiver, method = node.child_by_field_name("receiver"), node.child_by_field_name("method")
+        name = (method.text or b"").decode() if method else ""
+        on_itself = receiver is None or receiver.type == "self"
+        return name if on_itself or name in ("instance_eval", "eval", "send", "public_send", "__send__") else ""
+
+    def _block(self, node: Node, method: str, block: Node, oddity: str) -> Block:
+        body = block.child_by_field_name("body")
+        statements = (
+            tuple((one.start_byte, one.end_byte) for one in body.named_children if one.type != "comment")
+            if body
+            else ()
+        )
+        call = self._call(node, method, (), oddity)
+        return Block(call, (block.children[0].end_byte, block.children[-1].start_byte), statements)
+
+    def _call(self, node: Node, name: str, blocks: tuple[Block, ...], oddity: str) -> Call:
+        held = node.child_by_field_name("arguments")
+        nodes = _arguments(held)
+        gaps = [self._gap(one, two) for one, two in pairwise(nodes)]
+        arguments = tuple(
+            Argument(self._content[one.start_byte : one.end_byte], gap, one.type, _key(one))
+            for one, gap in zip(nodes, [b"", *gaps], strict=False)
+        )
+        return Call(
+            path=self._path,
+            line=node.start_point[0] + 1,
+            name=name,
+            start=nodes[0].start_byte if nodes else node.end_byte,
+            end=nodes[-1].end_byte if nodes else node.end_byte,
+            outer=(node.start_byte, node.end_byte),
+            in_parentheses=bool(held and (held.text or b"").startswith(b"(")),
+            arguments=arguments,
+            oddity=oddity or next(_oddities(blocks, nodes), ""),
+            blocks=blocks,
+        )
+
+    def _gap(self, one: Node, two: Node) -> bytes:
+        """What is between two arguments, without the comma."""
+        comma = one.next_sibling
+        while comma and comma.type != ",":
+            comma = comma.next_sibling
+        if comma is None or comma.start_byte > two.start_byte:
+            return self._content[one.end_byte : two.start_byte]
+        return self._content[one.end_byte : comma.start_byte] + self._content[comma.end_byte : two.start_byte]
+
+    def _where(self, node: Node) -> str:
+        return f"{self._path} line {node.start_point[0] + 1}"
 
 
-def _pointed(call: GemCall, commit: str) -> str:
-    """The arguments of a gem in git with `ref` in place of whatever said which commit."""
-    name, *rest = call.arguments
-    if not any(one.key and not one.stays and one.key not in (*_REVISION, "path") for one in rest):
-        why = "the Gemfile does not take it from git, so it cannot be at the commit that rides"
-        next_ = "take it from a branch, then release prepare"
-        raise Refused(f"QA would see another {call.name} than rides", why, next_)
-    kept = [one for one in rest if one.key not in _REVISION]
-    gap = next((one.gap for one in rest if one.key in _REVISION), " ")
-    quote = name.text[0]
-    return ",".join([name.text, *(one.gap + one.text for one in kept), f"{gap}ref: {quote}{commit}{quote}"])
+def _oddities(blocks: tuple[Block, ...], nodes: list[Node]) -> Iterator[str]:
+    """Why a call cannot be rewritten."""
+    for block in blocks:
+        if block.call.oddity:
+            yield block.call.oddity
+    for node in nodes:
+        if any(inner.type == "heredoc_beginning" for inner in _walk(node)):
+            yield f"it goes on with `{_text(node).partition('<<')[1]}`"
+    for node in nodes[1:]:
+        if _key(node) is None and not _is_requirement(node):
+            yield f"`{_text(node)}` is not written out"
 
 
-def _read_call(text: str, start: int, in_parentheses: bool, blocks: list[str]) -> GemCall:
-    """Read the arguments from `start`, where the name begins."""
-    spans: list[tuple[int, int]] = []
-    commas: list[int] = []
-    at, depth, oddity = start, 0, ""
-    for token in _TOKEN.finditer(text, start):
-        kind, at = token.lastgroup, token.start()
-        between = len(spans) == len(commas)  # a comma, or nothing yet, came before
-        if kind in ("space", "comment") or (kind == "newline" and (depth or in_parentheses or between)):
-            continue
-        if not depth and kind in ("newline", "close"):
-            break
-        if not depth and kind == "comma":
-            commas.append(at)
-            continue
-        if kind == "broken" or (kind == "stop" and not depth):
-            oddity = f"it goes on with `{token[0]}`"
-        depth += (kind == "open") - (kind == "close")
-        if between:
-            spans.append((at, token.end()))
-        else:
-            spans[-1] = (spans[-1][0], token.end())
-    else:
-        at = len(text)
-    gaps = [
-        text[one[1] : comma] + text[comma + 1 : two[0]]
-        for one, comma, two in zip(spans, commas, spans[1:], strict=False)
-    ]
-    arguments = tuple(Argument(text[a:b], gap) for (a, b), gap in zip(spans, ["", *gaps], strict=True))
-    tail = text[at + in_parentheses :].partition("\n")[0].strip()
-    odd = [f"`{one.text}` is not written out" for one in arguments[1:] if one.key is None and not one.is_requirement]
-    strange = [word for word in blocks if not _NEUTRAL.fullmatch(word) and not _KEYWORD.fullmatch(word)]
-    if strange:
-        odd.append(f"it is in a block of `{strange[0] or 'do'}`")
-    if tail and not tail.startswith("#"):
-        odd.append(f"it goes on with `{tail}`")
-    return GemCall(
-        name=arguments[0].text[1:-1],
-        line=text.count("\n", 0, start) + 1,
-        start=start,
-        end=spans[-1][1],
-        in_parentheses=in_parentheses,
-        arguments=arguments,
-        in_source_block=bool(strange),
-        oddity=oddity or next(iter(odd), ""),
-    )
+def _is_requirement(node: Node) -> bool:
+    """True for version requirements that are written out: `"~> 1.0"` or `["~> 1.0", "< 3"]`."""
+    parts = node.named_children if node.type == "array" else [node]
+    return all(_plain(part) is not None for part in parts)
+
+
+def _arguments(held: Node | None) -> list[Node]:
+    return [one for one in held.named_children if one.type not in ("comment", "block_argument")] if held else []
+
+
+def _key(node: Node) -> str | None:
+    key = node.child_by_field_name("key") if node.type == "pair" else None
+    return _text(key).strip(":\"'") if key else None
+
+
+def _plain(node: Node) -> str | None:
+    """What a string without any computing in it says."""
+    if node.type != "string" or any(one.type != "string_content" for one in node.named_children):
+        return None
+    return "".join(_text(one) for one in node.named_children)
+
+
+def _plain_path(node: Node) -> str | None:
+    """A path that is written out, also below `__dir__`."""
+    text = _text(node)
+    found = re.fullmatch(r"\"#\{__dir__\}/([^\"\\#]+)\"", text)
+    found = found or re.fullmatch(r"File\.(?:join\(__dir__, *[\"']([^\"'\\#,]+)[\"']\))", text)
+    found = found or re.fullmatch(r"File\.expand_path\([\"']([^\"'\\#,]+)[\"'], *__dir__\)", text)
+    return found[1] if found else _plain(node)
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode()
+
+
+def _walk(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node.children:
+        yield from _walk(child)
+
+
+def _line(content: bytes, at: int) -> int:
+    return content.count(b"\n", 0, at) + 1

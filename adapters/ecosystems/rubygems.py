@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from adapters.ecosystems import gem_file, gem_versions
-from adapters.ecosystems.gemfile import gem_calls, pinned, pointed
+from adapters.ecosystems.gemfile import read_gemfile
+from adapters.ecosystems.gemfile_pins import pinned, pointed
 from adapters.web import Web
 from core.errors import Refused, StepFailed, Trouble, Unreachable
 from core.ports import Declared, Dependency, Finished, Listing, Pin, Processes
@@ -77,7 +78,7 @@ class RubyGems:
         lock = texts.get(self.lock, "")
         direct, _, unpublished = _locked(lock)
         found = dict.fromkeys(direct, False)
-        for call in gem_calls(texts[self.manifest]):
+        for call in read_gemfile(files, self.manifest).calls:
             found[call.name] = found.get(call.name, False) or call.by_reference
         published = self.locked_versions(lock.encode())
         return tuple(
@@ -89,7 +90,9 @@ class RubyGems:
         """The Gemfile with `gem "NAME", "= V"`, or `ref: "COMMIT"`, for each pin, its other options kept."""
         versions = {pin.distribution: pin.version for pin in pins if not pin.commit}
         commits = {pin.distribution: pin.commit for pin in pins if pin.commit}
-        return pointed(pinned(manifest.decode(), versions), commits).encode()
+        files: dict[str, bytes] = {self.manifest: manifest}
+        files |= pinned(files, self.manifest, versions)
+        return (files | pointed(files, self.manifest, commits))[self.manifest]
 
     def locked_versions(self, lock: bytes) -> Mapping[str, str]:
         _, published, unpublished = _locked(lock.decode(errors="replace"))

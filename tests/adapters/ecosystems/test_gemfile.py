@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.ecosystems import gemfile_pins
 from adapters.ecosystems.gem_versions import compare_versions
-from adapters.ecosystems.gemfile import gem_calls, pinned, pointed
+from adapters.ecosystems.gemfile import Call, read_gemfile
 from core.errors import Refused
 
 needs_ruby = pytest.mark.skipif(
@@ -41,6 +42,23 @@ rescue ScriptError, StandardError => error
 end
 """
 Ask = Callable[[Any], Any]
+
+
+def gem_calls(text: str) -> tuple[Call, ...]:
+    return read_gemfile({"Gemfile": text.encode()}, "Gemfile").calls
+
+
+def pinned(text: str, versions: dict[str, str]) -> str:
+    return _after(text, gemfile_pins.pinned({"Gemfile": text.encode()}, "Gemfile", versions))
+
+
+def pointed(text: str, commits: dict[str, str]) -> str:
+    return _after(text, gemfile_pins.pointed({"Gemfile": text.encode()}, "Gemfile", commits))
+
+
+def _after(text: str, changed: dict[str, bytes]) -> str:
+    assert changed.keys() <= {"Gemfile"}
+    return changed.get("Gemfile", text.encode()).decode()
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +144,8 @@ def test_repinning_is_idempotent_and_touches_one_call_and_no_comment(text: str):
     once = pinned(text, {"widgetry": "1.2.0"})
     assert pinned(once, {"widgetry": "1.2.0"}) == once
     [was] = [call for call in gem_calls(text) if call.name == "widgetry"]
-    assert once.startswith(text[: was.start])
-    assert once.endswith(text[was.end :])
+    assert once.encode().startswith(text.encode()[: was.start])
+    assert once.encode().endswith(text.encode()[was.end :])
     for word in ("# why, and (how)", "# a note", "# pinned, on purpose"):
         assert once.count(word) == text.count(word)
 
@@ -146,7 +164,8 @@ def test_what_comes_from_a_branch_or_path_is_what_bundler_gives_a_source(ruby: A
         ('git "u", branch: "release" do', True),
         ('path "engines" do # ours', True),
         ('path "#{__dir__}/engines" do', True),
-        ("%w[a].each do |name|", True),
+        ("%w[a].each do |name|", False),
+        ("edge do", True),
         ('source "https://gems.invalid" do # what to do', False),
         ("group :test do", False),
         ('if ENV["NEXT"]', False),
@@ -174,6 +193,26 @@ def test_a_block_of_git_is_a_reference_and_ends_where_it_ends(opening: str, by_r
             'gem "x",\n    git: "u",\n    branch: "b",\n    group: :a\n',
             'gem "x",\n    "= 2.0",\n    group: :a\n',
         ),
+        ('gem "x", git: "u" if ENV["LOCAL"]\n', 'gem "x", "= 2.0" if ENV["LOCAL"]\n'),
+        ('gem "x", git: "u"; gem "y", git: "v"\n', 'gem "x", "= 2.0"; gem "y", git: "v"\n'),
+        ('git "u" do\n  gem "x"\nend\n', 'gem "x", "= 2.0"\n'),
+        ('git("u") { gem "x" }\n', 'gem "x", "= 2.0"\n'),
+        (
+            'group :a do\n  path "v" do # ours\n    # why\n    gem "x", require: false\n  end\nend\n',
+            'group :a do\n  # ours\n  # why\n  gem "x", "= 2.0", require: false\nend\n',
+        ),
+        (
+            'group :a do\r\n  git "u", branch: "b" do\r\n    gem "y"\r\n    gem "x" # it\r\n  end\r\nend\r\n',
+            'group :a do\r\n  gem "x", "= 2.0" # it\r\n  git "u", branch: "b" do\r\n    gem "y"\r\n  end\r\nend\r\n',
+        ),
+        (
+            'if ENV["LOCAL"]\n  gem "x", path: "../x"\nelse\n  gem "x", github: "a/x"\nend\n',
+            'if ENV["LOCAL"]\n  gem "x", "= 2.0"\nelse\n  gem "x", "= 2.0"\nend\n',
+        ),
+        (
+            'gem "x", git: "u", platforms: :mri\ngem "x", git: "u", platforms: :jruby\n',
+            'gem "x", "= 2.0", platforms: :mri\ngem "x", "= 2.0", platforms: :jruby\n',
+        ),
     ],
 )
 def test_a_repin_reads_as_a_person_would_have_written_it(before: str, after: str):
@@ -191,6 +230,8 @@ def test_a_repin_reads_as_a_person_would_have_written_it(before: str, after: str
             "gem 'x', :git => 'u', :require => false, ref: 'SHA'\n",
         ),
         ('gem("x",\n    git: "u", # why\n    branch: "b")\n', 'gem("x",\n    git: "u", # why\n    ref: "SHA")\n'),
+        ('git "u", branch: "b" do\n  gem "x"\nend\n', 'git "u", ref: "SHA" do\n  gem "x"\nend\n'),
+        ('github "a/b" do\n  gem "y"\n  gem "x"\nend\n', 'github "a/b", ref: "SHA" do\n  gem "y"\n  gem "x"\nend\n'),
         ('gem "x", ours: "u", glob: "*", ref: "0"\n', 'gem "x", ours: "u", glob: "*", ref: "SHA"\n'),
     ],
 )
@@ -209,16 +250,19 @@ def test_what_is_not_in_git_cannot_be_pinned_to_a_commit(text: str):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('gem "x", git: "u" if ENV["LOCAL"]\n', ("line 2", "goes on with `if`")),
-        ('git "u" do\n  gem "x"\nend\n', ("line 3", "in a block of `git`")),
-        ('path "../x" do\n  gem "y"\n  gem "x"\nend\n', ("line 4", "in a block of `path`")),
-        ('gem "x", git: "u"\n\ngem "x", path: "v"\n', ("line 2 and 4", "more than once")),
+        (
+            'path "../x" do\n  gem "y"\n  group :a do\n    gem "x"\n  end\nend\n',
+            ("line 5", "block of `path` on line 2"),
+        ),
+        ('path("../x") { gem "y"; gem "x" }\n', ("line 2", "shares its line")),
+        ('edge do\n  gem "x"\nend\n', ("line 3", "in a block of `edge`")),
+        ('def rails\n  gem "x"\nend\n', ("line 3", "in a method")),
+        ('eval_gemfile "common.rb"\n', ("no plain gem 'x'", "Gemfile line 2")),
+        ('gem "x", git: "u"\nif (\n', ("line 2", "cannot be read")),
         ('gem "x", **OPTIONS\n', ("line 2", "`**OPTIONS` is not written out")),
         ('gem "x", X_VERSION\n', ("line 2", "`X_VERSION` is not written out")),
         ('gem "x", "~> #{MAJOR}"\n', ("line 2", "is not written out")),
-        ('gem "x", git: "u"; gem "y"\n', ("line 2", "goes on with `;`")),
-        ('gem "x", git: "#{[1].map { |n| "#{n}" }}, u"\n', ("line 2", 'goes on with `"`')),
-        ('gem "x", git: <<~URL\n  u\nURL\n', ("line 2", "goes on with `<<~`")),
+        ('gem "x", git: <<~URL\n  u\nURL\n', ("line 2", "goes on with `<<`")),
         ('%w[x y].each { |name| gem name, git: "u" }\n', ("has no plain gem 'x'",)),
         ('# gem "x", git: "u"\n', ("has no plain gem 'x'",)),
         ('=begin\ngem "x", git: "u"\n=end\n', ("has no plain gem 'x'",)),
@@ -261,3 +305,57 @@ def test_versions_are_ordered_as_rubygems_orders_them(ruby: Ask, one: str, other
 @given(one=versions(), other=versions())
 def test_two_versions_compared_the_other_way_round_agree(one: str, other: str):
     assert compare_versions(one, other) == -compare_versions(other, one)
+
+
+# ── line ends and encodings ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"\xef\xbb\xbf",
+        b"# encoding: iso-8859-1\n# \xfcber\n",
+        b"# -*- coding: utf-8 -*-\n# \xc3\xbc\n",
+        b"# \xff\xfe\x80 is nothing\n",
+        b"# one\rtwo\n",
+    ],
+)
+def test_bytes_of_any_encoding_and_line_end_stay_as_they_are(end: bytes, head: bytes):
+    before = head + b'git "u" do\n  gem "x" # \xe9\nend\n# \xe9\n'
+    after = head + b'gem "x", "= 2.0" # \xe9\n# \xe9\n'
+    files = {"Gemfile": before.replace(b"\n", end)}
+    assert gemfile_pins.pinned(files, "Gemfile", {"x": "2.0"}) == {"Gemfile": after.replace(b"\n", end)}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('gem "x", git: "u"\n'.encode("utf-16"), "Gemfile cannot be read — line 1 has the byte 0x00"),
+        (b'# encoding: shift_jis\ngem "x", git: "u"\n', "in which not every byte below 128 is ASCII"),
+        (b'gem "y"\n\x1a\ngem "x", git: "u"\n', "line 2 has the byte 0x1a, at which Ruby stops reading"),
+        (b'gem "y"\rgem "x", git: "u"\r', "cannot be re-pinned"),
+    ],
+)
+def test_bytes_that_cannot_be_read_safely_are_refused_with_what_to_do(content: bytes, words: str):
+    with pytest.raises(Refused) as refusal:
+        gemfile_pins.pinned({"Gemfile": content}, "Gemfile", {"x": "2.0"})
+    assert words in str(refusal.value)
+
+
+def test_a_gem_in_a_file_that_the_gemfile_evaluates_is_pinned_there():
+    files = {
+        "Gemfile": b'eval_gemfile "gemfiles/common.rb"\n',
+        "gemfiles/common.rb": b'eval_gemfile "../more.rb"\n',
+        "more.rb": b'gem "x", git: "u"\n',
+    }
+    assert gemfile_pins.pinned(files, "Gemfile", {"x": "2.0"}) == {"more.rb": b'gem "x", "= 2.0"\n'}
+
+
+def test_one_git_block_cannot_be_at_two_commits():
+    files = {"Gemfile": b'git "u" do\n  gem "x"\n  gem "y"\nend\n'}
+    with pytest.raises(Refused, match="ride at different commits"):
+        gemfile_pins.pointed(files, "Gemfile", {"x": "a", "y": "b"})
+    both = gemfile_pins.pointed(files, "Gemfile", {"x": "a", "y": "a"})
+    assert both == {"Gemfile": b'git "u", ref: "a" do\n  gem "x"\n  gem "y"\nend\n'}
