@@ -19,6 +19,7 @@ from bot.layout import sending
 from bot.message import CUSTOM_ID, Button, Message, button_of
 from core.errors import Refused, Trouble
 from core.permissions import Actor, Face, Role
+from core.words import shown_name
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def actor_of(interaction: discord.Interaction, roles: Mapping[int, Role]) -> Act
     member = interaction.user
     held = {role.id for role in member.roles} if isinstance(member, discord.Member) else set[int]()
     known = frozenset(role for number, role in roles.items() if number in held)
-    return Actor(member.name, known, Face.DISCORD, member.mention)
+    return Actor(f"discord:{member.id}", shown_name(member.name) or str(member.id), known, Face.DISCORD, member.mention)
 
 
 async def acting(interaction: discord.Interaction, roles: Mapping[int, Role], *, ephemeral: bool = False) -> Actor:

@@ -7,12 +7,13 @@ command needs them, so that `--help` is quick.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
+import pwd
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -129,10 +130,34 @@ async def opened_board() -> AsyncGenerator[Board]:
 
 
 def actor() -> Actor:
-    """Whoever has the database and the credentials in hand may do everything; the name is for the record."""
-    from core.permissions import Actor, Face, Role
+    """Whoever has the database and the credentials in hand may do everything: the user of this machine, by number.
 
-    return Actor(os.environ.get("STATIONMASTER_ACTOR") or getpass.getuser(), frozenset(Role), Face.CLI)
+    STATIONMASTER_ACTOR names one of several for whom this user's shell speaks; it makes nobody another user's.
+    """
+    from core.permissions import Actor, Face, Role
+    from core.words import shown_name
+
+    user, speaks_for = _logged_in(), shown_name(os.environ.get("STATIONMASTER_ACTOR", ""))
+    if speaks_for:
+        return Actor(f"os:{user}/{speaks_for.casefold()}", speaks_for, frozenset(Role), Face.CLI)
+    try:
+        name = pwd.getpwuid(user).pw_name
+    except KeyError:  # a container runs under a number that has no name
+        name = f"user {user}"
+    return Actor(f"os:{user}", name, frozenset(Role), Face.CLI)
+
+
+def _logged_in() -> int:
+    """The number of the user who logged in: behind `sudo` it is whoever typed that. No variable says otherwise."""
+    user, process = os.getuid(), os.getppid()
+    while user == 0 and process > 1:
+        try:
+            status = Path(f"/proc/{process}/status").read_text()
+        except OSError:
+            break
+        told = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        user, process = int(told["Uid"].split()[0]), int(told["PPid"])
+    return user
 
 
 def say(lines: Iterable[str], *, err: bool = False) -> None:

@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from core.errors import Reason, Refused
+from core.people import Deed, People
 from core.permissions import Actor, Role
 
 
@@ -28,11 +29,17 @@ class Remark(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     kind: RemarkKind
     author: str
+    author_id: str = ""
     body: str
     at: datetime
     resolved_at: datetime | None = None
     resolved_by: str = ""
     id: int = 0
+
+    @property
+    def deed(self) -> Deed:
+        """Who said it, and when."""
+        return Deed(self.author_id, self.author, self.at)
 
     @property
     def is_open(self) -> bool:
@@ -57,13 +64,13 @@ def blocking(remarks: Iterable[Remark]) -> list[Reason]:
     ]
 
 
-def resolved(remark: Remark, actor: Actor, at: datetime) -> Remark:
+def resolved(remark: Remark, actor: Actor, people: People, at: datetime) -> Remark:
     """`remark`, answered. Refused for what is not open, and for who neither gave the feedback nor reviews."""
     reasons: list[Reason] = []
     if not remark.is_open:
         why = f"{remark.resolved_by} resolved it" if remark.resolved_at else f"it is a {remark.kind}"
         reasons.append(Reason(f"#{remark.id} of {remark.task} is not open", why, f"task show {remark.task}"))
-    if actor.name != remark.author and Role.REVIEWER not in actor.roles:
+    if not people.was(remark.deed, actor.id) and Role.REVIEWER not in actor.roles:
         reasons.append(
             Reason(
                 f"only {remark.author} or a reviewer may resolve #{remark.id}",

@@ -50,7 +50,7 @@ class Doorkeeper:
         if token is None:
             raise Refused("this token is not known", "it was never made here, or not copied whole", "token new NAME")
         require_good(token, self._clock.now())
-        return Actor(token.name, frozenset(token.roles), Face.API)
+        return Actor(f"agent:{token.name}", token.name, frozenset(token.roles), Face.API)
 
 
 async def tokens_behind(tx: Transaction, secrets: Sequence[str]) -> list[Token | None]:

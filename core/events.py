@@ -38,6 +38,8 @@ class EventKind(StrEnum):
     TASK_REMARKED = "task remarked"
     TASK_REVIEWED = "task reviewed"
     TASK_SIZED = "task sized"
+    PERSON_LINKED = "person linked"
+    PERSON_UNLINKED = "person unlinked"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +53,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     task: str = ""
     at: datetime
     actor: str
+    actor_id: str = ""
     step: str = ""
     facts: Mapping[str, Value | list[str]] = {}
     id: int = 0
@@ -58,4 +61,4 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 def event_of(kind: EventKind, release: Release, actor: Actor, at: datetime, /, **facts: Value) -> Event:
     """What `actor` did to `release`, to be appended."""
-    return Event(kind=kind, release=release.slug, at=at, actor=actor.name, facts=facts)
+    return Event(kind=kind, release=release.slug, at=at, actor=actor.name, actor_id=actor.id, facts=facts)

@@ -27,15 +27,20 @@ class Face(StrEnum):
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who speaks, with which roles, through which face. `mention` is how that face can call them."""
+    """Who speaks, with which roles, through which face. `mention` is how that face can call them.
 
+    `id` is who it is, whatever the name: `discord:SNOWFLAKE`, `agent:NAME` of a token, `os:UID` of a shell, `engine`.
+    Everything that decides compares ids (`core.people`); names are shown.
+    """
+
+    id: str
     name: str
     roles: frozenset[Role]
     face: Face
     mention: str = ""
 
 
-ENGINE = Actor("stationmaster", frozenset(), Face.ENGINE)
+ENGINE = Actor("engine", "stationmaster", frozenset(), Face.ENGINE)
 
 
 def require(actor: Actor, role: Role | frozenset[Role], to_do: str) -> None:

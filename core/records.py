@@ -17,6 +17,7 @@ from core.edits import Edit
 from core.events import Event
 from core.handoffs import Check
 from core.journal import Entry, Evidence, LeaseHolder, Run, SealRecord
+from core.people import Identity, Link
 from core.registry import Argv, Sha
 from core.releases import Release
 from core.reviews import Review
@@ -89,12 +90,25 @@ class Transaction(Access, Protocol):
         """Oldest first."""
         ...
 
+    async def links(self) -> list[Link]:
+        """Every link between identities that an operator ever made, oldest first."""
+        ...
+
+    async def add_link(self, link: Link) -> None: ...
+    async def end_link(self, link: Link) -> None:
+        """Store who took it back, and when."""
+        ...
+
+    async def identities(self) -> list[Identity]:
+        """Everybody who has acted, by the name shown last; the newest first."""
+        ...
+
     async def put_bid(self, bid: Bid) -> None:
         """Store or change a bid."""
         ...
 
     async def sizing(self, task: str, viewer: str) -> Sizing:
-        """The only way to read bids: what `viewer` may see of them (spec 2.7)."""
+        """The only way to read bids: what `viewer`, an id, may see of them (spec 2.7)."""
         ...
 
     async def sized(self) -> list[tuple[Bidder, Size, Size]]:

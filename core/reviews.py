@@ -10,6 +10,7 @@ import msgspec
 
 from core.conversation import Remark, RemarkKind, blocking
 from core.errors import Reason, Refused
+from core.people import Deed, People
 from core.tasks import Move, Stage, Task
 
 _MAY_BE_LATE = (Stage.REVIEWED, Stage.ASSEMBLED)
@@ -52,11 +53,17 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     seat: Seat
     reviewer: str
+    reviewer_id: str = ""
     verdict: Verdict
     findings: tuple[Finding, ...] = ()
     body: str = ""
     at: datetime
     round: int
+
+    @property
+    def deed(self) -> Deed:
+        """Who gave it, and when."""
+        return Deed(self.reviewer_id, self.reviewer, self.at)
 
     @property
     def approves(self) -> bool:
@@ -90,14 +97,22 @@ def seated(reviews: Iterable[Review], round: int) -> dict[Seat, Review]:
     return {review.seat: review for review in reviews if review.round == round}
 
 
-def builders(task: Task, remarks: Iterable[Remark]) -> frozenset[str]:
+def builders(task: Task, remarks: Iterable[Remark]) -> list[Deed]:
     """Whoever began to build `task`, and whoever handed it on: it may change hands. Nobody, when no one knows."""
-    handed_on = {remark.author for remark in remarks if remark.kind is RemarkKind.HANDOFF}
-    return frozenset(handed_on | {task.builder} if task.builder else ())
+    if not task.builder:
+        return []
+    begun = Deed(task.builder_id, task.builder, task.started_at or task.created_at)
+    return [begun, *(remark.deed for remark in remarks if remark.kind is RemarkKind.HANDOFF)]
 
 
 def require_reviewable(
-    task: Task, earlier: Sequence[Review], new: Review, built_by: Collection[str], *, is_late: bool
+    task: Task,
+    earlier: Sequence[Review],
+    new: Review,
+    built_by: Collection[Deed],
+    people: People,
+    *,
+    is_late: bool,
 ) -> None:
     """Refused, with every reason at once, when `new` is no verdict that may be given on `task` now.
 
@@ -111,12 +126,13 @@ def require_reviewable(
         reasons.append(
             Reason(f"nobody knows who built {task.slug}", "a builder never reviews", "have it started again")
         )
-    elif new.reviewer in built_by:
+    elif any(people.may_be(deed, new.reviewer_id, new.reviewer) for deed in built_by):
         reasons.append(Reason(f"{new.reviewer} built {task.slug}", "a builder never reviews it", "ask somebody else"))
     for seat, held in seated(earlier, new.round).items():
-        if seat is new.seat and held.reviewer != new.reviewer:
+        is_same = people.may_be(held.deed, new.reviewer_id, new.reviewer)
+        if seat is new.seat and not is_same:
             reasons.append(Reason(f"the {seat} seat is taken", f"by {held.reviewer} in this round", "take the other"))
-        if seat is not new.seat and held.reviewer == new.reviewer:
+        if seat is not new.seat and is_same:
             reasons.append(Reason(f"{new.reviewer} has the {seat} seat", "two seats, two people", "ask somebody else"))
     if not new.approves and not new.findings:
         reasons.append(Reason("no findings", "whoever builds must know what to change", "name all of them at once"))

@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from core.errors import Reason, Refused
+from core.people import NOBODY_LINKED, Deed, People
 
 
 class Size(StrEnum):
@@ -40,7 +41,13 @@ class Bid(msgspec.Struct, frozen=True, kw_only=True):
     bidder: Bidder
     size: Size | None
     by: str
+    by_id: str = ""
     at: datetime
+
+    @property
+    def deed(self) -> Deed:
+        """Whose it is, and since when."""
+        return Deed(self.by_id, self.by, self.at)
 
 
 class Sizing(msgspec.Struct, frozen=True):
@@ -68,17 +75,17 @@ class Calibration(msgspec.Struct, frozen=True):
     tasks: int
 
 
-def sizing(bids: Iterable[Bid], actual: Size | None, viewer: str) -> Sizing:
-    """The guard of the seal: other people's sizes are taken out until all three have bid."""
+def sizing(bids: Iterable[Bid], actual: Size | None, viewer: str, people: People = NOBODY_LINKED) -> Sizing:
+    """The guard of the seal: all sizes but those of `viewer`, an id, are taken out until all three have bid."""
     given = sorted(bids, key=lambda bid: list(Bidder).index(bid.bidder))
     everything = Sizing(tuple(given), actual)
     if everything.is_revealed:
         return everything
-    hidden = (bid if bid.by == viewer else msgspec.structs.replace(bid, size=None) for bid in given)
+    hidden = (bid if people.was(bid.deed, viewer) else msgspec.structs.replace(bid, size=None) for bid in given)
     return Sizing(tuple(hidden), actual)
 
 
-def require_biddable(seen: Sizing, new: Bid, *, has_shipped: bool) -> None:
+def require_biddable(seen: Sizing, new: Bid, people: People, *, has_shipped: bool) -> None:
     """Refused, with every reason at once, when `new` may not be placed; until the reveal a bid may be changed."""
     reasons: list[Reason] = []
     if seen.is_revealed:
@@ -86,9 +93,9 @@ def require_biddable(seen: Sizing, new: Bid, *, has_shipped: bool) -> None:
     elif has_shipped:
         reasons.append(Reason(f"{new.task} takes no more bids", "it has shipped: bids are guesses", "task actual"))
     for bid in seen.bids:
-        if bid.bidder is new.bidder and bid.by != new.by:
+        if bid.bidder is new.bidder and not people.was(bid.deed, new.by_id):
             reasons.append(Reason(f"{bid.by} has bid for {bid.bidder}", "a bid is its bidder's own", "bid for another"))
-        if bid.bidder is not new.bidder and bid.by == new.by:
+        if bid.bidder is not new.bidder and people.may_be(bid.deed, new.by_id, new.by):
             reasons.append(
                 Reason(f"{new.by} has bid for {bid.bidder}", "one bids once", f"leave {new.bidder} to others")
             )

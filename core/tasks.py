@@ -71,6 +71,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     depends_on: tuple[str, ...] = ()
     post_deploy_cmd: str = ""
     builder: str = ""
+    builder_id: str = ""
     release: str | None = None
     created_at: datetime
     started_at: datetime | None = None
@@ -226,7 +227,9 @@ def move(
         raise Refused.all(reasons)
     changed = msgspec.structs.replace(task, stage=to)
     if to is Stage.BUILDING:
-        changed = msgspec.structs.replace(changed, started_at=task.started_at or at, builder=task.builder or actor.name)
+        changed = msgspec.structs.replace(changed, started_at=task.started_at or at)
+        if not task.builder:
+            changed = msgspec.structs.replace(changed, builder=actor.name, builder_id=actor.id)
     if to in (Stage.REVIEWED, Stage.ASSEMBLED):
         changed = msgspec.structs.replace(changed, release=rides)
     if to is Stage.SHIPPED:

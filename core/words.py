@@ -7,13 +7,15 @@ import ipaddress
 import re
 import zlib
 from collections.abc import Iterable
+from unicodedata import category
 
 from anyascii import anyascii
 
 from core.errors import Reason, Refused
 
-COMMAND = re.compile("(release|task|token) [a-z]+")
+COMMAND = re.compile("(release|task|token|person) [a-z]+")
 """What the *next* of a reason begins with where it is a command; each face shows it as it is typed there."""
+_LONGEST_NAME = 48
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 _BRANCH = re.compile(
     r"(?![-/.]|HEAD$|@$)(?!.*(\.\.|@\{|//|/\.|\.lock(/|$)))[^\s\x00-\x1f\x7f~^:?*\[\\]{1,200}(?<![/.])"
@@ -50,6 +52,12 @@ def unstorable(text: str) -> Reason | None:
     return Reason(
         f"{_visible(text)} holds a NUL character", f"it is character {nul + 1}; no text has one", "leave it out"
     )
+
+
+def shown_name(text: str) -> str:
+    """A person's name as it may stand in a line: no control, direction or invisible characters, one blank at a time."""
+    kept = "".join(" " if one.isspace() else one for one in text if one.isspace() or category(one)[0] != "C")
+    return " ".join(kept.split())[:_LONGEST_NAME].strip()
 
 
 def checked_branch(text: str) -> str:

@@ -7,16 +7,18 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import func, select, update
 
-from adapters.database.connections import Connected, changed_since, columns
+from adapters.database.connections import changed_since, columns
+from adapters.database.people_rows import PeopleRows
 from adapters.database.tables import bids, checks, remarks, reviews, tasks
 from core.conversation import Remark
 from core.handoffs import Check
+from core.people import People
 from core.registry import Sha
 from core.reviews import Review
 from core.sizing import Bid, Bidder, Size, Sizing, sizing
 
 
-class DiscussionRows(Connected):
+class DiscussionRows(PeopleRows):
     """The part of a transaction that is about what people say; see `core.records.Transaction`."""
 
     async def add_check(
@@ -52,7 +54,7 @@ class DiscussionRows(Connected):
     async def sizing(self, task: str, viewer: str) -> Sizing:
         given = [Bid(**row) for row in (await self._run(select(bids).where(bids.c.task == task))).mappings()]
         actual = (await self._run(select(tasks.c.actual).where(tasks.c.slug == task))).scalar_one_or_none()
-        return sizing(given, actual, viewer)
+        return sizing(given, actual, viewer, People(await self.links() if given else ()))
 
     async def sized(self) -> list[tuple[Bidder, Size, Size]]:
         revealed = select(bids.c.task).group_by(bids.c.task).having(func.count() == len(Bidder))

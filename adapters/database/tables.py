@@ -45,7 +45,7 @@ tasks = Table(
     *must(Word(TaskType), "type"),
     *must(Word(Stage), "stage"),
     *must(Text, "title", "shape", "worktree", "local_url", "qa_url", "production_url"),
-    *must(Text, "acceptance_criteria", "test_plan", "agent_context", "post_deploy_cmd", "builder"),
+    *must(Text, "acceptance_criteria", "test_plan", "agent_context", "post_deploy_cmd", "builder", "builder_id"),
     *must(_Names, "risk_tags"),
     Column("release", Text, ForeignKey("releases.slug")),
     *must(Utc, "created_at"),
@@ -129,7 +129,7 @@ remarks = Table(
     row_id(),
     part_of("tasks", "task"),
     *must(Word(RemarkKind), "kind"),
-    *must(Text, "author", "body", "resolved_by"),
+    *must(Text, "author", "author_id", "body", "resolved_by"),
     *must(Utc, "at"),
     *may(Utc, "resolved_at"),
     Index(None, "task", "id"),
@@ -142,7 +142,7 @@ reviews = Table(
     part_of("tasks", "task"),
     *must(Word(Seat), "seat"),
     *must(Word(Verdict), "verdict"),
-    *must(Text, "reviewer", "body"),
+    *must(Text, "reviewer", "reviewer_id", "body"),
     *must(Json(tuple[Finding, ...]), "findings"),
     *must(Integer, "round"),
     *must(Utc, "at"),
@@ -155,9 +155,19 @@ bids = Table(
     part_of("tasks", "task", key=True),
     Column("bidder", Word(Bidder), primary_key=True),
     *must(Word(Size), "size"),
-    *must(Text, "by"),
+    *must(Text, "by", "by_id"),
     *must(Utc, "at"),
-    sa.UniqueConstraint("task", "by"),
+    sa.UniqueConstraint("task", "by_id"),
+)
+
+# Which identities an operator said are one person. What was taken back still counts for what was done before.
+person_links = Table(
+    "person_links",
+    metadata,
+    row_id(),
+    *must(Text, "one", "other", "linked_by", "unlinked_by"),
+    *must(Utc, "linked_at"),
+    *may(Utc, "unlinked_at"),
 )
 
 # ── releases ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -277,7 +287,7 @@ events = Table(
     metadata,
     row_id(),
     *must(Word(EventKind), "kind"),
-    *must(Text, "release", "task", "actor", "step"),
+    *must(Text, "release", "task", "actor", "actor_id", "step"),
     *must(Utc, "at"),
     *must(Json(Mapping[str, Value | list[str]]), "facts"),
     Index(None, "release", "id"),

@@ -81,6 +81,7 @@ class Route:
 class Me(msgspec.Struct, frozen=True):
     """Who a token speaks as."""
 
+    id: str
     name: str
     roles: tuple[Role, ...]
 
@@ -139,7 +140,7 @@ def plan_shown(found: Proposal | Offer) -> PlanShown:
 
 async def me(board: Board, actor: Actor) -> Me:
     """Who this token speaks as, and with which roles."""
-    return Me(actor.name, tuple(sorted(actor.roles)))
+    return Me(actor.id, actor.name, tuple(sorted(actor.roles)))
 
 
 async def releases(conductor: Conductor, limit: int = 25, after: str | None = None) -> ReleaseList:
@@ -173,7 +174,7 @@ async def release_events(conductor: Conductor, slug: str | None, after: int = 0)
 _board, _train, _door = (partial(Route, owner=owner) for owner in (Board, Conductor, Doorkeeper))
 _CREATED, _TASK, _RELEASE = HTTPStatus.CREATED, "/v1/tasks/{slug}", "/v1/releases/{slug}"
 _NOT_YOURS = frozenset(
-    ("stage", "builder", "release", "created_at", "started_at", "completed_at", "actual", "revision")
+    ("stage", "builder", "builder_id", "release", "created_at", "started_at", "completed_at", "actual", "revision")
 )
 _UNBORN = {"slug": "", "created_at": datetime.fromtimestamp(0, UTC)}
 _started = partial(_train, method="POST", shows=run_shown, is_long=True)  # runs wherever a dispatcher lives

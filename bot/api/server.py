@@ -107,7 +107,7 @@ class Api:
     async def _asked(self, route: Route, request: web.Request) -> web.StreamResponse:
         """Who speaks, how often and how long, before what they say is looked at."""
         actor = await self._speaker(request)
-        self._rate.take(actor.name, asyncio.get_running_loop().time())
+        self._rate.take(actor.id, asyncio.get_running_loop().time())
         _require_accepted(request, _STREAM if route.streams else _JSON)
         if route.streams:
             return await self._stream(route, actor, request)
@@ -140,7 +140,7 @@ class Api:
         if route.writes:
             said_by = " ".join(sorted(actor.roles))  # what was answered to more rights is no answer to fewer
             asked = b"\n".join((f"{said_by} {request.method} {request.raw_path}".encode(), body))
-            claim = once.used_for(actor.name, _key(request), asked, self._clock.now())
+            claim = once.used_for(actor.id, _key(request), asked, self._clock.now())
             if route.is_long:
                 answer, repeated = await once.after_a_claim(self._records, claim, call)
             else:
@@ -162,7 +162,7 @@ class Api:
             arguments["slug"] = (await conductor.status(arguments["slug"])).release.slug
         after = arguments.pop("after")
         read = partial(route.use_case, conductor, **arguments)
-        with self._places.one(actor.name):
+        with self._places.one(actor.id):
             return await self._streams.send(request, read, after, partial(self._speaker, request))
 
     async def _speaker(self, request: web.Request) -> Actor:

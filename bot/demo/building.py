@@ -11,7 +11,7 @@ from core.permissions import Actor, Face
 from core.reviews import Seat, Verdict, review_round, seated
 from core.tasks import Stage
 
-_LOOKING = Actor("the story", frozenset(), Face.DISCORD)
+_LOOKING = Actor("engine", "the story", frozenset(), Face.DISCORD)
 _REVIEWERS = {Seat.HEAVY: "reviewer", Seat.LIGHT: "light"}
 
 

@@ -41,7 +41,7 @@ class Desk:
         self, tx: Transaction, kind: EventKind, actor: Actor, slug: str, **facts: Value | list[str]
     ) -> None:
         at = self._ports.clock.now()
-        await tx.append_event(Event(kind=kind, task=slug, at=at, actor=actor.name, facts=facts))
+        await tx.append_event(Event(kind=kind, task=slug, at=at, actor=actor.name, actor_id=actor.id, facts=facts))
 
 
 async def moved(
@@ -62,15 +62,19 @@ async def moved(
     changed = await tx.update_task(task, changed)
     await tx.append_move(row)
     facts = {"origin": task.stage, "to": to}
-    await tx.append_event(Event(kind=EventKind.TASK_MOVED, task=task.slug, at=at, actor=actor.name, facts=facts))
+    await tx.append_event(
+        Event(kind=EventKind.TASK_MOVED, task=task.slug, at=at, actor=actor.name, actor_id=actor.id, facts=facts)
+    )
     return changed
 
 
 async def remarked(tx: Transaction, task: str, kind: RemarkKind, actor: Actor, at: datetime, body: str) -> Remark:
     """An entry of the conversation, and the event: the only way into it."""
-    stored = await tx.add_remark(Remark(task=task, kind=kind, author=actor.name, body=body, at=at))
+    stored = await tx.add_remark(Remark(task=task, kind=kind, author=actor.name, author_id=actor.id, body=body, at=at))
     facts = {"remark": stored.id, "said": kind}
-    await tx.append_event(Event(kind=EventKind.TASK_REMARKED, task=task, at=at, actor=actor.name, facts=facts))
+    await tx.append_event(
+        Event(kind=EventKind.TASK_REMARKED, task=task, at=at, actor=actor.name, actor_id=actor.id, facts=facts)
+    )
     return stored
 
 

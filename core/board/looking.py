@@ -60,7 +60,7 @@ class Looking(Desk):
                 checks=tuple(checks),
                 remarks=tuple(remarks),
                 reviews=tuple(reviews),
-                sizing=await tx.sizing(slug, actor.name),
+                sizing=await tx.sizing(slug, actor.id),
                 missing=(*self._missing(task, moves, checks), *unseen(task, moves, remarks, reviews, self._quorum)),
                 legal=tuple(legal_moves(task.stage)),
             )

@@ -11,6 +11,7 @@ from core.conversation import RemarkKind, blocking, open_feedback
 from core.errors import Refused
 from core.events import EventKind
 from core.handoffs import Handoff, require_entry, require_ready
+from core.people import People
 from core.permissions import Actor, Role, require
 from core.reviews import (
     Finding,
@@ -94,6 +95,7 @@ class Moving(Desk):
                 task=slug,
                 seat=seat,
                 reviewer=actor.name,
+                reviewer_id=actor.id,
                 verdict=verdict,
                 findings=tuple(findings),
                 body=body,
@@ -101,7 +103,8 @@ class Moving(Desk):
                 round=review_round(moves, remarks),
             )
             is_late = bool(late_handoffs(moves, remarks))
-            require_reviewable(task, earlier, review, builders(task, remarks), is_late=is_late)
+            people = People(await tx.links())
+            require_reviewable(task, earlier, review, builders(task, remarks), people, is_late=is_late)
             # Open feedback refuses only the verdict that would make it reviewed: the others may be given before.
             has_quorum = not unapproved([*earlier, review], review.round, self._quorum)
             if has_quorum and (reasons := blocking(remarks)):

@@ -8,6 +8,7 @@ from core.board.desk import ANYBODY, ENDED, Desk, existing_task
 from core.conversation import Remark, RemarkKind, open_feedback, resolved
 from core.errors import NotFound, Refused
 from core.events import EventKind
+from core.people import People
 from core.permissions import Actor, require
 from core.sizing import Bid, Bidder, Size, Sizing, require_biddable
 from core.tasks import Task
@@ -44,7 +45,7 @@ class Talking(Desk):
             if remark is None:
                 open_ids = ", ".join(f"#{one.id}" for one in open_feedback(remarks)) or "nothing"
                 raise NotFound(f"{slug} has no entry #{remark_id}", f"open is: {open_ids}", f"task show {slug}")
-            answered = resolved(remark, actor, self._ports.clock.now())
+            answered = resolved(remark, actor, People(await tx.links()), self._ports.clock.now())
             await tx.resolve_remark(answered)
             await self._tell(tx, EventKind.TASK_REMARKED, actor, slug, remark=remark_id, said="resolved")
         return answered
@@ -54,11 +55,13 @@ class Talking(Desk):
         require(actor, ANYBODY, "size tasks")
         async with self._ports.records.transaction() as tx:
             task, now = await existing_task(tx, slug), self._ports.clock.now()
-            new = Bid(task=slug, bidder=bidder, size=size, by=actor.name, at=now)
-            require_biddable(await tx.sizing(slug, actor.name), new, has_shipped=task.stage in ENDED)
+            new = Bid(task=slug, bidder=bidder, size=size, by=actor.name, by_id=actor.id, at=now)
+            require_biddable(
+                await tx.sizing(slug, actor.id), new, People(await tx.links()), has_shipped=task.stage in ENDED
+            )
             await tx.put_bid(new)
             await self._tell(tx, EventKind.TASK_SIZED, actor, slug, bidder=bidder)
-            return await tx.sizing(slug, actor.name)
+            return await tx.sizing(slug, actor.id)
 
     async def actual(self, actor: Actor, slug: str, size: Size) -> Task:
         """Say how big a shipped task was."""

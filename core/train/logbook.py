@@ -112,7 +112,9 @@ class Logbook:
         async with self._lease.transaction() as tx:
             await tx.update_run(self._run, ended)
             facts = {"run": ended.id, "kind": str(ended.kind), "state": str(state), "attempt": ended.attempt}
-            await tx.append_event(Event(kind=kind, release=ended.release, at=now, actor=ENGINE.name, facts=facts))
+            await tx.append_event(
+                Event(kind=kind, release=ended.release, at=now, actor=ENGINE.name, actor_id=ENGINE.id, facts=facts)
+            )
         return ended
 
     async def _write(
@@ -156,7 +158,15 @@ class Logbook:
                     raise Cancelled(f"{self._run.release} was cancelled")
             await tx.put_entry(entry)
             await tx.append_event(
-                Event(kind=kind, release=entry.release, at=now, actor=ENGINE.name, step=step.id, facts=told)
+                Event(
+                    kind=kind,
+                    release=entry.release,
+                    at=now,
+                    actor=ENGINE.name,
+                    actor_id=ENGINE.id,
+                    step=step.id,
+                    facts=told,
+                )
             )
         self._entries[step.key] = entry
 

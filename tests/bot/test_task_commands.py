@@ -23,7 +23,7 @@ REPORT = {
     "checks": "[unit] pytest -q: 31 passed\n[e2e] make e2e: ok",
     "reported": "opus-4 182000 3.40",
 }
-ALICE = Actor("Ada", frozenset({Role.AGENT}), Face.DISCORD)
+ALICE = Actor("test:ada", "Ada", frozenset({Role.AGENT}), Face.DISCORD)
 """Ada, as Discord knows her."""
 HOSTILE = "@everyone <@1> [x](https://evil.example) ``` # **\n"
 

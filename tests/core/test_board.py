@@ -24,7 +24,7 @@ from tests.world.toy import World
 from tests.world.toy_record import database_in
 from tests.world.toy_train import ADA, OLIVE, REX, Station, draft, lay_out
 
-BOB = Actor("bob", frozenset({Role.AGENT}), Face.API)
+BOB = Actor("test:bob", "bob", frozenset({Role.AGENT}), Face.API)
 PEOPLE = [ADA, OLIVE, REX, TESS]
 
 
@@ -93,7 +93,7 @@ async def test_a_move_writes_only_what_it_changes(station: Station) -> None:
     page = await station.board.show(OLIVE, "pay")
     assert page.task == after
     assert after == msgspec.structs.replace(
-        before, stage=Stage.BUILDING, builder="ada", started_at=page.moves[-1].at, revision=1
+        before, stage=Stage.BUILDING, builder="ada", builder_id=ADA.id, started_at=page.moves[-1].at, revision=1
     )
 
 

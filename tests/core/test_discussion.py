@@ -18,8 +18,8 @@ from core.tasks import Reported, Stage
 from tests.world.reviewing import ADA, HANDOFF, REX, TESS, brought_to_review, handed_off
 from tests.world.toy_train import OLIVE, WHOLE_TRAIN, Station, draft
 
-STRANGER = Actor("eve", frozenset(), Face.DISCORD)
-EVERYTHING = Actor("max", frozenset(Role), Face.CLI)
+STRANGER = Actor("test:eve", "eve", frozenset(), Face.DISCORD)
+EVERYTHING = Actor("test:max", "max", frozenset(Role), Face.CLI)
 BLOCKER, NIT = Finding(Severity.BLOCKER, "it loses money"), Finding(Severity.NIT, "a comma")
 
 

@@ -107,7 +107,7 @@ async def test_bids_are_sealed_then_revealed_then_locked(station: Station) -> No
     assert seen.waiting == (Bidder.PO,)
     await station.board.bid(ADA, "pay", Bidder.DEV, Size.M)
     assert (await station.board.bid(OLIVE, "pay", Bidder.PO, Size.L)).is_revealed
-    page = await station.board.show(Actor("anybody", frozenset(), Face.DISCORD), "pay")
+    page = await station.board.show(Actor("test:anybody", "anybody", frozenset(), Face.DISCORD), "pay")
     assert [bid.size for bid in page.sizing.bids] == [Size.XL, Size.L, Size.M]
     with pytest.raises(Refused, match="locked"):
         await station.board.bid(ADA, "pay", Bidder.DEV, Size.S)
@@ -121,7 +121,7 @@ async def test_nobody_bids_for_two_or_for_somebody_else(station: Station) -> Non
         await station.board.bid(ADA, "pay", Bidder.PM, Size.S)
     assert sorted(reason.what for reason in refusal.value.reasons) == ["ada has bid for Dev", "rex has bid for PM"]
     with pytest.raises(Refused, match="may size tasks"):
-        await station.board.bid(Actor("eve", frozenset(), Face.DISCORD), "pay", Bidder.PO, Size.S)
+        await station.board.bid(Actor("test:eve", "eve", frozenset(), Face.DISCORD), "pay", Bidder.PO, Size.S)
 
 
 async def test_the_actual_size_is_said_once_a_task_has_shipped_and_calibrates_who_bid(assembled: Station) -> None:
@@ -151,7 +151,10 @@ def test_calibration_is_the_mean_distance_of_each_bidder(rows: list[tuple[Bidder
 def test_a_viewer_sees_the_own_bid_or_all_three(given_bids: dict[Bidder, Size], viewer: str) -> None:
     names = dict(zip(Bidder, "abc", strict=True))
     at = draft("pay").created_at
-    bids = [Bid(task="pay", bidder=one, size=size, by=names[one], at=at) for one, size in given_bids.items()]
-    seen = sizing(bids, None, viewer)
+    bids = [
+        Bid(task="pay", bidder=one, size=size, by=names[one], by_id=f"test:{names[one]}", at=at)
+        for one, size in given_bids.items()
+    ]
+    seen = sizing(bids, None, f"test:{viewer}")
     shown = {bid.bidder for bid in seen.bids if bid.size}
     assert shown == (set(Bidder) if len(bids) == 3 else {one for one in given_bids if names[one] == viewer})

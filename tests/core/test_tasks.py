@@ -37,7 +37,7 @@ WAYS = [None, *TrainMove, *BoardMove]
 
 
 def actor(*roles: Role) -> Actor:
-    return Actor("ada", frozenset(roles), Face.CLI)
+    return Actor("test:ada", "ada", frozenset(roles), Face.CLI)
 
 
 def at(stage: Stage) -> Task:
@@ -130,7 +130,7 @@ def test_a_timeline_is_contiguous_whatever_was_tried(tried: list[tuple[Stage, Tr
 def test_the_first_builder_stays_the_builder_and_the_start_the_start() -> None:
     started, _ = move(at(Stage.DESIGNED), Stage.BUILDING, actor(Role.AGENT), NOW, NOW)
     blocked, _ = move(started, Stage.BLOCKED, actor(Role.AGENT), NOW, NOW, reason="waiting")
-    other = Actor("bob", frozenset({Role.AGENT}), Face.API)
+    other = Actor("test:bob", "bob", frozenset({Role.AGENT}), Face.API)
     again, row = move(blocked, Stage.BUILDING, other, NOW + timedelta(hours=1), NOW)
     assert (again.builder, again.started_at) == ("ada", NOW)
     assert (row.actor, row.source, row.seconds) == ("bob", "api", 3600)

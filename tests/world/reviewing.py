@@ -8,9 +8,9 @@ from core.handoffs import Handoff
 from core.permissions import Actor, Face, Role
 from core.reviews import Seat, Verdict
 
-ADA = Actor("ada", frozenset({Role.AGENT}), Face.CLI)
-REX = Actor("rex", frozenset({Role.REVIEWER}), Face.CLI)
-TESS = Actor("tess", frozenset({Role.REVIEWER}), Face.CLI)
+ADA = Actor("test:ada", "ada", frozenset({Role.AGENT}), Face.CLI)
+REX = Actor("test:rex", "rex", frozenset({Role.REVIEWER}), Face.CLI)
+TESS = Actor("test:tess", "tess", frozenset({Role.REVIEWER}), Face.CLI)
 HANDOFF = Handoff(
     changed="what the title says",
     verified="by hand",

@@ -37,7 +37,7 @@ from core.train.proposal import Proposal
 from tests.world.reviewing import brought_to_review
 from tests.world.waiting import until
 
-OLIVE = Actor("olive", frozenset(Role), Face.CLI)
+OLIVE = Actor("test:olive", "olive", frozenset(Role), Face.CLI)
 RELEASE, NEW = "r1", "1.1.0"
 PATIENCE_SECONDS = 120
 PROJECT = Path(__file__).parents[2]

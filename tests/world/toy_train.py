@@ -24,7 +24,7 @@ from tests.world.reviewing import brought_to_review
 from tests.world.toy import World
 from tests.world.toy_ports import toy_ports
 
-OLIVE = Actor("olive", frozenset({Role.OPERATOR}), Face.CLI)
+OLIVE = Actor("test:olive", "olive", frozenset({Role.OPERATOR}), Face.CLI)
 RELEASE = "r1"
 TARGET = Target(strategy="toy", smoke_url="http://localhost")
 QA = Target(strategy="toy", options={"app": "qa"}, smoke_url="http://qa.localhost")

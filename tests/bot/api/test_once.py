@@ -65,7 +65,7 @@ async def test_the_secret_of_a_token_is_shown_once_and_not_kept_as_an_answer(ser
     assert (again.status, again.whats) == (409, ["cannot tell what became of this request"])
     assert len([one for one in await olive.get("/v1/tokens") if one["name"] == "builder-one"]) == 1
     async with service.database.reading() as tx:
-        [kept] = (await tx.answered([Used("olive", "k1")])).values()
+        [kept] = (await tx.answered([Used("agent:olive", "k1")])).values()
     assert kept.answer is None
     assert issued["secret"]
 

@@ -302,7 +302,9 @@ async def test_what_was_never_offered_cannot_be_confirmed(assembled: Station) ->
         await assembled.conductor.ship(OLIVE, RELEASE, dry.digest)
 
 
-@pytest.mark.parametrize("actor", [ADA, REX, Actor("nobody", frozenset(), Face.DISCORD)], ids=lambda actor: actor.name)
+@pytest.mark.parametrize(
+    "actor", [ADA, REX, Actor("test:nobody", "nobody", frozenset(), Face.DISCORD)], ids=lambda actor: actor.name
+)
 async def test_only_operators_open_fill_freeze_offer_ship_resume_cancel_and_abandon(
     assembled: Station, actor: Actor
 ) -> None:

@@ -1,0 +1,124 @@
+"""Who is the same person as whom (spec 2.5). Pure: identities are compared, and what an operator linked; never names.
+
+What was recorded before there were identities has only a name. Where being the same person forbids something, an equal
+name counts as the same person; where it allows something, it does not. Both are the stricter answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from core.errors import Reason, Refused
+from core.permissions import Face
+
+_LEGACY = "name:"
+_FACES = {"discord": Face.DISCORD, "agent": Face.API, "os": Face.CLI, "engine": Face.ENGINE}
+
+
+class Deed(NamedTuple):
+    """Who did something, by identity and by the name shown then, and when."""
+
+    id: str
+    name: str
+    at: datetime
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who has acted through a face: the name shown last, and when. `same_as`: the others of this person."""
+
+    id: str
+    name: str
+    face: Face | None
+    seen_at: datetime
+    same_as: tuple[str, ...] = ()
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator said that two identities are one person; and took it back, where `unlinked_at` is given."""
+
+    one: str
+    other: str
+    linked_by: str
+    linked_at: datetime
+    unlinked_by: str = ""
+    unlinked_at: datetime | None = None
+    id: int = 0
+
+
+class People:
+    """What the links say."""
+
+    def __init__(self, links: Iterable[Link] = ()) -> None:
+        self._links = tuple(links)
+
+    def may_be(self, deed: Deed, id: str, name: str) -> bool:
+        """Can `id` be who did this? Forbids: links of now count, and those that held at any time since the deed."""
+        if _is_unknown(deed.id) or _is_unknown(id):
+            return _folded(deed.name) == _folded(name)
+        linked = self._reach(id, lambda link: link.unlinked_at is None or link.unlinked_at > deed.at)
+        return deed.id in linked or any(_is_shell_of(deed.id, one) or _is_shell_of(one, deed.id) for one in linked)
+
+    def was(self, deed: Deed, id: str) -> bool:
+        """Is `id` surely who did this? Allows: only links that held at the deed, and still hold."""
+        if _is_unknown(deed.id) or _is_unknown(id):
+            return False
+        return deed.id in self._reach(id, lambda link: link.unlinked_at is None and link.linked_at <= deed.at)
+
+    def of(self, id: str) -> tuple[str, ...]:
+        """The other identities of this person, now."""
+        return tuple(sorted(self._reach(id, _holds) - {id}))
+
+    def beside(self, id: str) -> list[Link]:
+        """The links of this very identity that hold."""
+        return [link for link in self._links if _holds(link) and id in (link.one, link.other)]
+
+    def _reach(self, id: str, counts: Callable[[Link], bool]) -> set[str]:
+        found, left = {id}, [link for link in self._links if counts(link)]
+        while near := [link for link in left if (link.one in found) != (link.other in found)]:
+            found |= {one for link in near for one in (link.one, link.other)}
+        return found
+
+
+NOBODY_LINKED = People()
+
+
+def require_linkable(people: People, known: Sequence[Identity], one: str, other: str) -> None:
+    """Refused, with every reason at once, when the two cannot become one person."""
+    ids = {identity.id for identity in known}
+    reasons = [
+        Reason(f"nobody is known as {id[:80]!r}", "an identity is known once it has acted", "person list")
+        for id in dict.fromkeys((one, other))
+        if id not in ids
+    ]
+    if one == other:
+        reasons.append(Reason(f"{one[:80]} is one identity", "a link takes two", "person list"))
+    elif other in people.of(one):
+        reasons.append(Reason(f"{one} and {other} are one person already", "they are linked", "person list"))
+    if reasons:
+        raise Refused.all(reasons)
+
+
+def face_of(id: str) -> Face | None:
+    """Through which face an identity speaks; None for one of which only the name is known."""
+    return _FACES.get(id.partition(":")[0])
+
+
+def _holds(link: Link) -> bool:
+    return link.unlinked_at is None
+
+
+def _is_unknown(id: str) -> bool:
+    return not id or id.startswith(_LEGACY)
+
+
+def _is_shell_of(user: str, agent: str) -> bool:
+    """A user of a machine is each of those for whom that user's shell speaks."""
+    return user.startswith("os:") and agent.startswith(f"{user}/")
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.casefold().split())
