@@ -7,6 +7,7 @@ import sys
 import click
 
 from bot.command_line import Root, json_option, opened_station, runs, say, say_json, show
+from bot.person_cli import person
 from bot.release_cli import release
 from bot.task_cli import task
 from bot.token_cli import token
@@ -23,6 +24,7 @@ def cli() -> None:
 cli.add_command(release)
 cli.add_command(task)
 cli.add_command(token)
+cli.add_command(person)
 
 
 @cli.command()

@@ -12,6 +12,7 @@ from bot.buttons import Presses
 from bot.client import Connection, DiscordSettings, Patience, StationClient
 from bot.completion import explain_fields
 from bot.message import TRAIN_ACTS, Button
+from bot.person_commands import PersonCommands
 from bot.posts import Pace, Posts
 from bot.projector import Projector
 from bot.release_commands import release_commands
@@ -51,6 +52,7 @@ class StationBot:
                 *release_commands(settings, conductor, board),
                 TaskCommands(settings, board, conductor.registry, forms),
                 TokenCommands(settings, doorkeeper),
+                PersonCommands(settings, doorkeeper),
             ]
             for command in commands:
                 explain_fields(command)

@@ -15,6 +15,7 @@ from core.errors import Reason
 from core.events import Event, EventKind
 from core.journal import RunKind, RunState, SealRecord, SealStatus
 from core.notes import ReleaseNotes
+from core.people import Identity
 from core.registry import Registry
 from core.tokens import Issued, Token
 from core.train.progress import Progress, StepState
@@ -210,6 +211,15 @@ def tokens(found: Sequence[Token]) -> Iterator[str]:
     yield from (_token(token) for token in found)
     if not found:
         yield "no token was made; next: token new NAME --role agent"
+
+
+def people(found: Sequence[Identity]) -> Iterator[str]:
+    """Everybody who has acted, and who is the same person."""
+    for one in found:
+        same = f"; the same person as {', '.join(one.same_as)}" if one.same_as else ""
+        yield f"{one.id:32} {one_line(one.name)} ({one.face or 'before identities'}), seen {when(one.seen_at)}{same}"
+    if not found:
+        yield "nobody has acted yet"
 
 
 def deployments(found: Sequence[Deployment]) -> Iterator[str]:

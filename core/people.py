@@ -6,8 +6,10 @@ name counts as the same person; where it allows something, it does not. Both are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +18,7 @@ from core.errors import Reason, Refused
 from core.permissions import Face
 
 _LEGACY = "name:"
+_DISCORD = re.compile(r"discord:[0-9]{15,20}")
 _FACES = {"discord": Face.DISCORD, "agent": Face.API, "os": Face.CLI, "engine": Face.ENGINE}
 
 
@@ -57,8 +60,8 @@ class People:
 
     def may_be(self, deed: Deed, id: str, name: str) -> bool:
         """Can `id` be who did this? Forbids: links of now count, and those that held at any time since the deed."""
-        if _is_unknown(deed.id) or _is_unknown(id):
-            return _folded(deed.name) == _folded(name)
+        if (_is_unknown(deed.id) or _is_unknown(id)) and _folded(deed.name) == _folded(name):
+            return True
         linked = self._reach(id, lambda link: link.unlinked_at is None or link.unlinked_at > deed.at)
         return deed.id in linked or any(_is_shell_of(deed.id, one) or _is_shell_of(one, deed.id) for one in linked)
 
@@ -86,13 +89,15 @@ class People:
 NOBODY_LINKED = People()
 
 
-def require_linkable(people: People, known: Sequence[Identity], one: str, other: str) -> None:
-    """Refused, with every reason at once, when the two cannot become one person."""
-    ids = {identity.id for identity in known}
+def require_linkable(people: People, ids: Collection[str], one: str, other: str) -> None:
+    """Refused, with every reason at once, when the two cannot become one person. `ids`: who is known.
+
+    Discord knows more people than have spoken to us: any number of a user there will do.
+    """
     reasons = [
-        Reason(f"nobody is known as {id[:80]!r}", "an identity is known once it has acted", "person list")
+        Reason(f"nobody is known as {id[:80]!r}", "it has acted or has a token, or is discord:NUMBER", "person list")
         for id in dict.fromkeys((one, other))
-        if id not in ids
+        if id not in ids and not _DISCORD.fullmatch(id)
     ]
     if one == other:
         reasons.append(Reason(f"{one[:80]} is one identity", "a link takes two", "person list"))
@@ -105,6 +110,23 @@ def require_linkable(people: People, known: Sequence[Identity], one: str, other:
 def face_of(id: str) -> Face | None:
     """Through which face an identity speaks; None for one of which only the name is known."""
     return _FACES.get(id.partition(":")[0])
+
+
+def together(people: People, known: Iterable[Identity]) -> tuple[Identity, ...]:
+    """Each with the others of its person."""
+    return tuple(msgspec.structs.replace(one, same_as=people.of(one.id)) for one in known)
+
+
+def unlinked(people: People, id: str, by: str, at: datetime) -> tuple[list[Link], list[Link]]:
+    """Take one identity out of its person: the links that end, and those that keep the others together.
+
+    Refused when it is linked to nobody.
+    """
+    ended = [msgspec.structs.replace(one, unlinked_by=by, unlinked_at=at) for one in people.beside(id)]
+    if not ended:
+        raise Refused(f"{id[:80]} is linked to nobody", "there is nothing to take back", "person list")
+    left = [link.other if link.one == id else link.one for link in ended]
+    return ended, [Link(one=one, other=other, linked_by=by, linked_at=at) for one, other in pairwise(left)]
 
 
 def _holds(link: Link) -> bool:

@@ -17,12 +17,14 @@ from core.errors import Reason, Refused
 from core.permissions import Role
 
 LONGEST_DAYS = 3650
-# Whatever Discord takes: who cannot have one name in both is two people, of whom one reviews what the other built.
 _NAME = re.compile(r"[a-z0-9._-]{1,48}")
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
-    """One token of `name`; without `expires_at` it is good until it is revoked."""
+    """One token of the agent `name`; without `expires_at` it is good until it is revoked.
+
+    The name is an operator's word for who speaks, and never changes: all tokens of one name are one identity.
+    """
 
     name: str
     roles: tuple[Role, ...]
@@ -32,6 +34,11 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
     revoked_by: str = ""
     id: int = 0
+
+    @property
+    def identity(self) -> str:
+        """Who speaks, whichever of its tokens is shown."""
+        return f"agent:{self.name}"
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -51,7 +58,7 @@ def new_token(name: str, roles: Collection[Role], days: int | None, by: str, now
     """A token that speaks as `name`, good for `days` or for ever; Refused with every problem at once."""
     reasons: list[Reason] = []
     if not _NAME.fullmatch(name):
-        why = "it is 1 to 48 of a-z, 0-9, -, _ and ., as the same person is called in Discord"
+        why = "it is 1 to 48 of a-z, 0-9, -, _ and ., for all tokens of one agent"
         reasons.append(Reason(f"{name[:60]!r} is no name", why, "for example ada or builder-1"))
     if not roles:
         reasons.append(Reason("a token needs a role", "without one it could only look", f"one of {', '.join(Role)}"))

@@ -18,7 +18,7 @@ _STYLE = """:root{color-scheme:light dark}body{font:1rem/1.5 system-ui;max-width
 pre,code{font-family:ui-monospace,monospace;font-size:.9em}pre{overflow-x:auto;padding:.75rem;border:1px solid #8888}
 h3{overflow-wrap:anywhere}table{border-collapse:collapse;display:block;overflow-x:auto}
 th,td{text-align:left;vertical-align:top;padding:.25rem .75rem .25rem 0}"""
-_SECTIONS = {"Board": "Tasks", "Conductor": "Releases", "Doorkeeper": "Tokens"}
+_SECTIONS = {"Board": "Tasks", "Conductor": "Releases", "Doorkeeper": "Tokens and people"}
 
 
 def page(routes: Sequence[Route]) -> str:

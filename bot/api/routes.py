@@ -229,4 +229,7 @@ ROUTES: tuple[Route, ...] = (
     _door(method="GET", path="/v1/tokens", use_case=Doorkeeper.tokens),
     _door(method="POST", path="/v1/tokens", use_case=Doorkeeper.issue, status=_CREATED, keeps_answer=False),
     _door(method="POST", path="/v1/tokens/{id}/revoke", use_case=Doorkeeper.revoke),
+    _door(method="GET", path="/v1/people", use_case=Doorkeeper.people),
+    _door(method="POST", path="/v1/people/link", use_case=Doorkeeper.link),
+    _door(method="POST", path="/v1/people/unlink", use_case=Doorkeeper.unlink),
 )

@@ -19,11 +19,11 @@ HANDOFF = Handoff(
 )
 
 
-async def handed_off(board: Board, slug: str) -> None:
-    """A designed task is built by Ada and submitted; what the definition of ready wants is filled in."""
-    await board.start(ADA, slug)
-    await board.edit(ADA, slug, TaskChanges(acceptance_criteria="it works", test_plan="try it"))
-    await board.handoff(ADA, slug, HANDOFF)
+async def handed_off(board: Board, slug: str, builder: Actor = ADA) -> None:
+    """A designed task is built and submitted; what the definition of ready wants is filled in."""
+    await board.start(builder, slug)
+    await board.edit(builder, slug, TaskChanges(acceptance_criteria="it works", test_plan="try it"))
+    await board.handoff(builder, slug, HANDOFF)
 
 
 async def brought_to_review(board: Board, slug: str) -> None:

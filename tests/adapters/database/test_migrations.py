@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import UTC, datetime
 from typing import cast
 
 import pytest
@@ -15,9 +16,12 @@ from sqlalchemy.exc import IntegrityError
 from adapters.database.connections import new_engine
 from adapters.database.records import Database, newest_revision
 from adapters.database.tables import metadata, releases, runs
+from core.access import Used
 from core.errors import Refused
 from core.journal import RunState
+from core.permissions import Face
 from core.releases import ReleaseState
+from core.sizing import Bid, Bidder, Size
 from tests.adapters.database.samples import a_release, a_ship, another_process, says, tell
 
 
@@ -129,3 +133,50 @@ async def _refuses(url: str, statement: sa.Update) -> None:
         async with engine.begin() as connection:
             await connection.execute(statement)
     await engine.dispose()
+
+
+async def test_what_was_recorded_by_name_is_nobodys_identity_and_comes_back_by_name(
+    database: Database, url: str
+) -> None:
+    engine = new_engine(url)
+    await database.downgrade("0005")
+    async with engine.begin() as connection:
+        for statement in _BY_NAME:
+            await connection.execute(sa.text(statement))
+    await database.upgrade()
+    async with database.reading() as tx:
+        task, sizing = await tx.task("pay"), await tx.sizing("pay", "name:ada")
+        kept = await tx.answered([Used("agent:ada", "k")])
+        people = await tx.identities()
+    assert task
+    assert (task.builder, task.builder_id) == ("ada", "name:ada")
+    assert {(bid.by_id, bid.size) for bid in sizing.bids} == {("name:ada", None), ("name:Ada", None)}
+    assert len(kept) == 1
+    assert {(one.id, one.face) for one in people} == {("name:ada", None), ("engine", Face.ENGINE)}
+    async with database.transaction() as tx:
+        at = datetime(2026, 1, 2, tzinfo=UTC)
+        await tx.put_bid(Bid(task="pay", bidder=Bidder.DEV, size=Size.S, by="ada", by_id="discord:1", at=at))
+    await database.downgrade("0005")
+    async with engine.connect() as connection:
+        names = (await connection.execute(sa.text('SELECT "by" FROM bids'))).scalars().all()
+        bearers = (await connection.execute(sa.text("SELECT bearer FROM answered"))).scalars().all()
+    await engine.dispose()
+    assert "Ada" in names
+    assert len(set(names)) == 3
+    assert bearers == ["ada"]
+
+
+_AT = "'2026-01-01 00:00:00+00:00'"
+_BLANK = "'', '', '', '', '', '', ''"
+_BY_NAME = (
+    "INSERT INTO tasks (slug, type, stage, title, shape, worktree, local_url, qa_url, production_url, "
+    "acceptance_criteria, test_plan, agent_context, post_deploy_cmd, builder, risk_tags, created_at, revision) "
+    f"VALUES ('pay', 'bug', 'building', 'Pay', 'ui', {_BLANK}, '', 'ada', '[]', {_AT}, 0)",
+    f"INSERT INTO bids (task, bidder, size, \"by\", at) VALUES ('pay', 'PM', 'S', 'ada', {_AT})",
+    f"INSERT INTO bids (task, bidder, size, \"by\", at) VALUES ('pay', 'PO', 'L', 'Ada', {_AT})",
+    f"INSERT INTO answered (bearer, key, request, at) VALUES ('ada', 'k', 'digest', {_AT})",
+    "INSERT INTO events (kind, release, task, actor, step, at, facts) "
+    f"VALUES ('task created', '', 'pay', 'ada', '', {_AT}, '{{}}')",
+    "INSERT INTO events (kind, release, task, actor, step, at, facts) "
+    f"VALUES ('run finished', 'r1', '', 'stationmaster', '', {_AT}, '{{}}')",
+)
