@@ -61,8 +61,10 @@ class Checkouts:
 
         Refused when it cannot be what a person would have; Unreachable when origin does not answer.
         """
-        tree = await self._mirrors.own_folder(f"{mirror.stem}-{commit[:12]}-{secrets.token_hex(3)}")
+        # What lies beside a checkout is its own, too.
+        around = await self._mirrors.own_folder(f"{mirror.stem}-{commit[:12]}-{secrets.token_hex(3)}")
         try:
+            tree = around / mirror.stem
             packed = await self._refs_of_origin(mirror, repository)
             await asyncio.to_thread(_lay, tree, mirror, repository, commit, packed)
             await self._mirrors.git(tree, "reset", "--quiet", "--hard", env=_at(tree))
@@ -70,7 +72,7 @@ class Checkouts:
             await self._fetch_modules(tree, repository.name, repository.url)
             yield tree
         finally:
-            await self._mirrors.remove(tree)
+            await self._mirrors.remove(around)
 
     async def _refs_of_origin(self, mirror: Path, repository: Repository) -> str:
         """Origin's tags and branches as they are now, as a `packed-refs` of a clone."""

@@ -93,7 +93,7 @@ def load(folder: Path, environ: Mapping[str, str]) -> Settings:
         quorum=shapes_file.quorum,
         suites=smoke_suites,
         bot=bot_file,
-        pypi=PyPISettings(cache_dir=str(state_dir / "pypi"), **repos_file.ecosystems.pypi.given()),
+        pypi=PyPISettings(**repos_file.ecosystems.pypi.given()),
         rubygems=RubyGemsSettings(home=state_dir / "rubygems", **repos_file.ecosystems.rubygems.given()),
         waits=Waits(**bot_file.train.waits.given()),
         satellites_at_once=bot_file.train.satellites_at_once,

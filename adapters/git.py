@@ -133,7 +133,9 @@ class MirrorRepositories:
         changes = [(mode, path, files[path]) for path, (mode, _) in after.items()]
         stdin = _import(parent, epoch + 1, message, changes)
         made = Sha(await git(mirror, "fast-import", "--quiet", "--done", stdin=stdin))
-        await git(mirror, "read-tree", "--dry-run", made)  # git's own judgement of every path: fast-import has none
+        # git itself judges every path: fast-import does not. It locks an index, so that one is ours.
+        index = self._mirrors.private_path("index")
+        await git(mirror, "read-tree", "--dry-run", made, env={"GIT_INDEX_FILE": str(index)})
         # It lets a file take the place of a folder, and a folder that of a file.
         told = (await git(mirror, "diff-tree", "-r", "-z", "--raw", "--no-renames", parent, made)).split("\0")
         changed = {(path, *what.split()[1:4:2]) for what, path in zip(told[::2], told[1::2], strict=False)}

@@ -51,7 +51,6 @@ ISOLATION = {
 
 _CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n[gc]\n\tauto = 0\n"
 # Whatever else may stand in a repository's folder and change what its objects seem to say.
-_OF_INIT = ("objects/info", "refs/heads", "refs/tags", "info", "branches", "hooks")
 _NOT_OURS = (
     *("hooks", "info", "shallow", "worktrees", "modules", "rr-cache", "logs", "branches", "remotes", "commondir"),
     *("config.worktree", "objects/info", "refs/replace", "refs/stash", "refs/heads", "refs/tags", "refs/remotes"),
@@ -72,7 +71,7 @@ class Mirrors:
 
     async def run(self, mirror: Path, argv: Argv, **how: Unpack[How]) -> Finished:
         """Run a git command line in `mirror` to its end, whatever that is; `env` wins over our isolation."""
-        how["env"] = {**ISOLATION, "GIT_DIR": str(mirror), **how.get("env", {})}
+        how["env"] = {"HOME": os.devnull, **ISOLATION, "GIT_DIR": str(mirror), **how.get("env", {})}
         return await self._processes.run(argv, cwd=mirror, **how)
 
     async def git(self, mirror: Path, *args: str, **how: Unpack[How]) -> str:
@@ -115,6 +114,10 @@ class Mirrors:
             raise Unreachable(f"{args[0]} for {repository.name} got no answer", why, next_)
         return done.stdout
 
+    def private_path(self, name: str) -> Path:
+        """A path of this process where nothing is, once `mirror` was asked for."""
+        return self._own / f"{name}-{secrets.token_hex(6)}"
+
     async def own_folder(self, name: str) -> Path:
         """A new folder of this process, which is removed with all in it when the process is gone."""
         await self._claim_worktrees()
@@ -143,15 +146,18 @@ class Mirrors:
 
     async def _restore(self, mirror: Path) -> None:
         """Make `mirror` where it is not, or not whole; forget locks and worktrees of the dead. We are alone in it."""
+        if mirror.is_dir():
+            await asyncio.to_thread(_nailed, mirror)
         question = ("git", "rev-parse", "--is-bare-repository")
         if not mirror.is_dir() or (await self.run(mirror, question)).stdout != "true\n":
             new = mirror.with_suffix(".new")
             await self.remove(new)
             new.mkdir()
             await self.git(new, "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
+            await asyncio.to_thread(_nailed, new)
             await self.remove(mirror)
             new.rename(mirror)
-        for left in (mirror / "refs").rglob("*.lock"):
+        for left in (*mirror.glob("*.lock"), *(mirror / "refs").rglob("*.lock")):
             left.unlink()
 
     async def _claim_worktrees(self) -> None:
@@ -171,7 +177,10 @@ class Mirrors:
     async def remove(self, folder: Path) -> None:
         """Remove `folder`, also when a build made parts of it read-only."""
         for argv in (("rm", "-rf"), ("chmod", "-R", "u+rwX"), ("rm", "-rf")):
-            if not (await self._processes.run((*argv, "--", str(folder)))).exit_code and argv[0] == "rm":
+            if (
+                not (await self._processes.run((*argv, "--", str(folder)), env={"HOME": os.devnull})).exit_code
+                and argv[0] == "rm"
+            ):
                 return
 
 
@@ -185,18 +194,19 @@ def _nailed(mirror: Path) -> bool:
     for name, text in (("config", _CONFIG), ("HEAD", b"ref: refs/heads/main\n")):
         path = mirror / name
         if path.is_symlink() or not path.is_file() or path.read_bytes() != text:
-            path.unlink(missing_ok=True)
-            path.write_bytes(text)
-            changed = changed or name == "HEAD"
+            new = mirror / f"{name}-{secrets.token_hex(4)}"  # whoever runs git here meanwhile sees one or the other
+            new.write_bytes(text)
+            new.replace(path)
+            changed = True
     for name in _NOT_OURS:
         path = mirror / name
         if path.is_symlink() or path.is_file():
-            path.unlink()
+            path.unlink(missing_ok=True)
         elif path.is_dir():
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)
         else:
             continue
-        changed = changed or name not in _OF_INIT
+        changed = True
     return changed
 
 

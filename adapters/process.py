@@ -12,8 +12,9 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Unpack
 
@@ -27,6 +28,7 @@ from core.registry import Argv
 # What a child may know of our environment (L08); credentials come on top, by name, where that child needs them.
 ALLOWED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSH_AUTH_SOCK", "TMPDIR")
 _KEPT = 64 * 1024  # characters of each stream that are kept for classifying; the log has everything
+_XDG = {"CONFIG": ".config", "CACHE": ".cache", "DATA": ".local/share", "STATE": ".local/state"}
 _UMASK = 0o022  # what is packed can be read by whoever installs it, however private our own folder is
 _LAST_WORDS_SECONDS = 2.0  # for what a child left behind when it ended, before it is killed
 _DYING_SECONDS = 1.0  # between the kill and the end of every pipe
@@ -34,17 +36,18 @@ _logger = logging.getLogger(__name__)
 
 
 class ChildProcesses:
-    """Runs programs. `home` is the HOME of every child, never a person's; `base` is the environment we were given."""
+    """Runs programs, each in an empty home below `homes`, which is gone afterwards: what repository code leaves in the
+    dot files and caches of tools is seen by nobody. `base` is the environment we were given.
+    """
 
     def __init__(
-        self, home: Path, secrets: Secrets, base: Mapping[str, str], extra: Mapping[str, str] | None = None
+        self, homes: Path, secrets: Secrets, base: Mapping[str, str], extra: Mapping[str, str] | None = None
     ) -> None:
-        self._secrets = secrets
+        self._homes, self._secrets = homes, secrets
         self._env = {name: base[name] for name in ALLOWED if name in base}
         # What is installed beside us (uv) is found, after what the machine has.
         self._env["PATH"] = os.pathsep.join([base.get("PATH", os.defpath), str(Path(sys.executable).parent)])
         self._env |= {
-            "HOME": str(home),
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_CONFIG_NOSYSTEM": "1",
             "NO_COLOR": "1",
@@ -59,26 +62,59 @@ class ChildProcesses:
         return shutil.which(program, path=self._env["PATH"]) is not None
 
     async def run(self, argv: Argv, *, cwd: Path | None = None, **how: Unpack[How]) -> Finished:
+        async with AsyncExitStack() as stack:
+            env = dict(how.get("env", {}))
+            if "HOME" not in env:
+                env |= await stack.enter_async_context(_home_below(self._homes))
+            file = stack.enter_context(_opened(log)) if (log := how.get("log")) else None
+            return await self._run(argv, cwd, env, file, how)
+
+    async def _run(
+        self, argv: Argv, cwd: Path | None, env: Mapping[str, str], file: BinaryIO | None, how: How
+    ) -> Finished:
         known = {name: self._secrets.reveal(name) for name in how.get("credentials", ()) if self._secrets.has(name)}
-        log, stdin = how.get("log"), how.get("stdin", b"")
-        with _opened(log) if log else nullcontext() as file:
-            child = _Child(_Capture(self._secrets, file), _Capture(self._secrets, file))
-            try:
-                transport, _ = await asyncio.get_running_loop().subprocess_exec(
-                    lambda: child,
-                    *argv,
-                    cwd=cwd,
-                    env={**self._env, **how.get("env", {}), **known},
-                    stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-                    start_new_session=True,  # a group of its own, which is killed whole (L06)
-                    umask=_UMASK,
-                )
-            except OSError as error:
-                raise _not_started(argv, cwd, error) from error
-            with dying_with_us(transport.get_pid()):
-                self.on_spawn(argv)
-                exit_code = await _follow(child, transport, argv, how.get("timeout_seconds", 600), stdin)
+        child, stdin = _Child(_Capture(self._secrets, file), _Capture(self._secrets, file)), how.get("stdin", b"")
+        try:
+            transport, _ = await asyncio.get_running_loop().subprocess_exec(
+                lambda: child,
+                *argv,
+                cwd=cwd,
+                env={**self._env, **env, **known},
+                stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # a group of its own, which is killed whole (L06)
+                umask=_UMASK,
+            )
+        except OSError as error:
+            raise _not_started(argv, cwd, error) from error
+        with dying_with_us(transport.get_pid()):
+            self.on_spawn(argv)
+            exit_code = await _follow(child, transport, argv, how.get("timeout_seconds", 600), stdin)
         return Finished(exit_code, child.out.text, child.err.text)
+
+
+@asynccontextmanager
+async def _home_below(folder: Path) -> AsyncGenerator[dict[str, str]]:
+    """A home for one child: nothing is in it, and whatever it leaves there goes with it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    home = Path(tempfile.mkdtemp(dir=folder, prefix=f"{os.getpid()}-"))
+    places = {f"XDG_{kind}_HOME": home / place for kind, place in _XDG.items()} | {"TMPDIR": home / "tmp"}
+    (home / "tmp").mkdir()
+    try:
+        yield {"HOME": str(home), "XDG_RUNTIME_DIR": str(home / "tmp"), **{k: str(at) for k, at in places.items()}}
+    finally:
+        await asyncio.shield(asyncio.to_thread(_forget, home))
+
+
+def _forget(folder: Path) -> None:
+    """Remove `folder`, also when parts of it were made read-only."""
+
+    def again(remove: Callable[[str], object], path: str, error: object) -> None:
+        with suppress(OSError):
+            Path(path).parent.chmod(0o700)
+            Path(path).chmod(0o700)
+            remove(path)
+
+    shutil.rmtree(folder, onerror=again)
 
 
 class _Child(asyncio.SubprocessProtocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -105,10 +106,7 @@ async def opened(
     environ = os.environ if environ is None else environ
     settings = load(config_folder(environ), environ)
     database, web = Database(settings.database_url), Web()
-    home = _home(settings)
-    # The Heroku client configures git globally at every start: it gets a file of its own to do so.
-    git_config = {"GIT_CONFIG_GLOBAL": str(home / "gitconfig")}
-    processes = ChildProcesses(home, settings.secrets, environ, extra=git_config)
+    processes = ChildProcesses(_homes(settings), settings.secrets, environ)
     if on_spawn:
         processes.on_spawn = lambda argv: on_spawn()
     ports = _ports(settings, processes, web, around_records(database))
@@ -133,16 +131,28 @@ async def opened(
         await database.close()
 
 
-def _home(settings: Settings) -> Path:
-    """The home of child processes, made; Refused where it cannot be."""
-    home = settings.state_dir / "home"
+def _homes(settings: Settings) -> Path:
+    """Where child processes get their homes; Refused where it cannot be. Homes of the dead are removed."""
+    homes = settings.state_dir / "homes"
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        (home / "gitconfig").touch()
+        homes.mkdir(parents=True, exist_ok=True)
+        for home in homes.iterdir():
+            if not _lives(int(home.name.partition("-")[0])):
+                shutil.rmtree(home, ignore_errors=True)
     except OSError as error:
         what = f"the state directory {settings.state_dir} cannot be written"
         raise Refused(what, str(error), "set STATIONMASTER_STATE to a folder of yours") from error
-    return home
+    return homes
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _ports(settings: Settings, processes: ChildProcesses, web: Web, records: Records) -> Ports:

@@ -34,11 +34,10 @@ _LATER = re.compile(
 
 
 class PyPISettings(msgspec.Struct, frozen=True):
-    """Where to publish, the Simple API to read, and uv's cache (None: below the children's HOME)."""
+    """Where to publish, and the Simple API to read."""
 
     publish_url: str = "https://upload.pypi.org/legacy/"
     index_url: str = "https://pypi.org/simple/"
-    cache_dir: str | None = None
 
 
 class _Hashes(msgspec.Struct):
@@ -83,8 +82,6 @@ class PyPI:
         self._processes, self._web, self._settings = processes, web, settings
         # Trying again is the train's business: it looks before it does.
         self._env = {"UV_DEFAULT_INDEX": settings.index_url, "UV_PYTHON_DOWNLOADS": "never", "UV_HTTP_RETRIES": "1"}
-        if settings.cache_dir:
-            self._env["UV_CACHE_DIR"] = settings.cache_dir
 
     version = staticmethod(python_version.declared)
 

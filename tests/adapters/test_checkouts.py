@@ -263,3 +263,82 @@ async def test_a_text_that_only_looks_like_a_pointer_is_left_as_it_is(
         async with ours.checkout(hub, commit) as tree:
             assert (tree / "docs/pointer").read_text() == POINTER
             assert commit == alone or (tree / "model.bin").read_text() == "all of it"
+
+
+# ── what strangers leave behind ────────────────────────────────────────────────────────────────────────────────────
+
+HOSTILE = r"""
+set -u
+mirror=$(dirname "$(cat .git/objects/info/alternates)"); evil=$(git rev-parse HEAD)
+git config user.name Eve; git config core.hooksPath "$PWD/hooks"; git remote add production /nowhere
+git checkout -q -b tmp; echo dirty > VERSION; git stash -q; git tag evil; git update-ref refs/heads/main "$evil"
+git worktree add -q ../linked; mkdir -p hooks
+for at in "$mirror" .git; do
+  printf '[core]\n\thooksPath = %s/hooks\n\tattributesFile = %s/attributes\n[url "/nowhere/"]\n\tinsteadOf = /\n' \
+    "$PWD" "$PWD" >> "$at/config"
+  mkdir -p "$at/hooks" "$at/info" "$at/refs/replace" "$at/objects/info" "$at/remotes" "$at/rr-cache"
+  for hook in pre-push post-checkout reference-transaction pre-receive; do
+    printf '#!/bin/sh\ntouch %s/owned\nexit 1\n' "$PWD" > "$at/hooks/$hook"; chmod 755 "$at/hooks/$hook"
+  done
+  echo '* ident merge=union export-ignore' > "$at/info/attributes"; echo '*' > "$at/info/exclude"
+  echo "$evil" > "$at/shallow"; echo "$evil" > "$at/info/grafts"
+  echo "$other" > "$at/refs/replace/$evil"
+  echo '/nowhere/objects' >> "$at/objects/info/alternates"
+  printf 'URL: /nowhere\n' > "$at/remotes/x"
+  echo 'ref: refs/heads/evil' > "$at/HEAD"; echo "$evil" > "$at/index.lock"; echo junk > "$at/refs/x.lock"
+done
+for home in "$HOME" "$XDG_CONFIG_HOME" "$XDG_CACHE_HOME"; do
+  mkdir -p "$home/git" "$home/uv" "$home/.bundle" "$home/.gem"
+  printf '[user]\n\tname = Eve\n[core]\n\tattributesFile = /etc/passwd\n' | tee "$home/.gitconfig" > "$home/git/config"
+  echo '* ident' > "$home/git/attributes"; echo 'index-url = "http://127.0.0.1:9"' > "$home/uv/uv.toml"
+  echo 'machine localhost login eve password eve' > "$home/.netrc"
+done
+umask 077; chmod -R a-w .
+"""
+
+
+async def seen_by(ours: MirrorRepositories, hub: Repository, commit: Sha, other: Sha) -> dict[str, object]:
+    """Everything that the next train would see and make."""
+    found: dict[str, object] = {
+        "read": await ours.read(hub, commit, "VERSION"),
+        "parents": await ours.parents(hub, commit),
+        "history": await ours.history(hub, commit),
+        "merge": await ours.merge(hub, commit, other, "Merge"),
+        "derive": await ours.derive(hub, commit, {"VERSION": b"2\n"}, "Bump"),
+        "relation": await ours.relation(hub, commit, other),
+    }
+    async with ours.checkout(hub, commit) as tree:
+        found["refs"] = git(tree, "for-each-ref")
+        found["config"] = git(tree, "config", "--list", "--show-scope")
+        found["files"] = {
+            str(path.relative_to(tree)): (path.read_bytes(), path.stat().st_mode)
+            for path in sorted(tree.rglob("*"))
+            if path.is_file() and ".git" not in path.relative_to(tree).parts
+        }
+        found["status"] = git(tree, "status", "--porcelain", "--ignored")
+    return found
+
+
+async def test_what_a_hostile_script_leaves_behind_is_not_seen_by_the_next_train(
+    team: Team, hub: Repository, tmp_path: Path
+) -> None:
+    """A deploy script that added a remote stopped every later train."""
+    first = team.commit(push="main", VERSION="1\n", other="$Id$\n")
+    team.git("checkout", "-q", "-b", "side")
+    other = team.commit(push="side", side="x")
+    team.git("checkout", "-q", "-B", "main", first)
+    commit = team.commit(push="main", more="y")
+    team.git("tag", "v1")
+    team.git("push", "-q", "origin", "v1")
+    processes = ChildProcesses(tmp_path / "homes", Secrets({}), os.environ)
+    ours = MirrorRepositories(processes, tmp_path / "state")
+    for _ in range(2):
+        async with ours.checkout(hub, commit) as tree:
+            done = await processes.run(("bash", "-c", HOSTILE), cwd=tree, env={"other": other})
+            assert "fatal" not in done.stderr, done.stderr
+        fresh = repositories(tmp_path / "another machine")
+        assert await seen_by(ours, hub, commit, other) == await seen_by(fresh, hub, commit, other)
+    made = await ours.derive(hub, commit, {"VERSION": b"2\n"}, "Bump")
+    await ours.push(hub, made, "main", expected=commit)
+    assert (await ours.branch_head(hub, "main"), team.head("main")) == (made, made)
+    assert not list(tmp_path.rglob("owned"))

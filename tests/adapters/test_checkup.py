@@ -40,9 +40,9 @@ apps:
     url: invoices
     test_cmd: git --version
 """
-_ON_HEROKU = """  %s:
-    url: invoices
-    prod_deploy: {strategy: git_push_heroku, smoke_url: 'http://127.0.0.1:9', options: {app: demo}}
+_ON_HEROKU = """  %(name)s:
+    url: %(name)s
+    prod_deploy: {strategy: git_push_heroku, smoke_url: 'http://127.0.0.1:9/%(name)s', options: {app: %(name)s}}
 """
 _FILES = {
     "money-core": {"pyproject.toml": '[project]\nname = "money-core"\nversion = "1.2.3"\n', "bin/check": "#!/bin/sh\n"},
@@ -190,7 +190,7 @@ async def test_a_missing_tool_is_a_finding_with_what_to_install(place: Place) ->
     few = place.folder / "bin"
     few.mkdir()
     (few / "rm").symlink_to(str(shutil.which("rm")))
-    place.repos += _ON_HEROKU % "shop" + _ON_HEROKU % "stall"
+    place.repos += "".join(_ON_HEROKU % {"name": name} for name in ("shop", "stall"))
     place.environ["HEROKU_API_KEY"] = "h" * 20
     findings = {one.what: one for one in await place.check(path=str(few)) if not one.ok}
     assert findings["git is not installed"].next.startswith("apt-get install git")

@@ -500,7 +500,7 @@ async def test_worktrees_of_the_dead_are_removed_and_those_of_the_living_are_not
         await end(holders[0])
         await ours.branch_head(hub, "main")
         assert [tree.exists() for tree in trees] == [False, True]
-        assert str(holders[1].pid) == trees[1].parent.name.split("-")[0]
+        assert str(holders[1].pid) == trees[1].parent.parent.name.split("-")[0]
 
 
 # ── deriving ───────────────────────────────────────────────────────────────────────────────────────────────────────

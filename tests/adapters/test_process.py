@@ -131,9 +131,21 @@ async def test_our_environment_does_not_leak_into_a_child(tmp_path: Path, monkey
     code = "import json, os; print(json.dumps({k: v[::-1] for k, v in os.environ.items()}))"
     done = await run(python(code), env={"APP": "hub"}, credentials=("TOKEN", "UNSET"))
     seen = {name: value[::-1] for name, value in json.loads(done.stdout).items()}
-    assert seen["HOME"] == str(tmp_path)
+    assert Path(seen["HOME"]).parent == tmp_path
     assert (seen["LANG"], seen["APP"], seen["TOKEN"]) == ("C.UTF-8", "hub", TOKEN)
     assert not seen.keys() & {"GIT_DIR", "DATABASE_URL", "VIRTUAL_ENV", "OTHER", "UNSET"}
+
+
+async def test_what_a_child_leaves_in_its_home_is_seen_by_nobody(tmp_path: Path) -> None:
+    """Repository code wrote ~/.gitconfig, and the next build read it."""
+    run = door(tmp_path / "homes").run
+    places = "$HOME $XDG_CONFIG_HOME $XDG_CACHE_HOME $XDG_DATA_HOME $XDG_STATE_HOME $XDG_RUNTIME_DIR $TMPDIR"
+    leave = f"for at in {places}; do mkdir -p $at/x && echo evil > $at/x/y; done; chmod -R a-w $HOME; echo {places}"
+    left = (await run(("sh", "-ec", leave))).stdout.split()
+    assert len(left) == 7 and not any(Path(place).exists() for place in left)
+    found = await run(("sh", "-c", f"find {places} -type f -not -path /proc"))
+    assert found.stdout == ""
+    assert not list((tmp_path / "homes").iterdir())
 
 
 async def test_a_secret_is_masked_in_both_streams_and_in_the_log(tmp_path: Path) -> None:
