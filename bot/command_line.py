@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -132,19 +133,20 @@ async def opened_board() -> AsyncGenerator[Board]:
 def actor() -> Actor:
     """Whoever has the database and the credentials in hand may do everything: the user of this machine, by number.
 
-    STATIONMASTER_ACTOR names one of several for whom this user's shell speaks; it makes nobody another user's.
+    STATIONMASTER_ACTOR names one of several for whom this user's shell speaks; it never gives another user's identity.
     """
     from core.permissions import Actor, Face, Role
     from core.words import shown_name
 
     user, speaks_for = _logged_in(), shown_name(os.environ.get("STATIONMASTER_ACTOR", ""))
+    identity = f"os:{user}{_machine()}"
     if speaks_for:
-        return Actor(f"os:{user}/{speaks_for.casefold()}", speaks_for, frozenset(Role), Face.CLI)
+        return Actor(f"{identity}/{speaks_for.casefold()}", speaks_for, frozenset(Role), Face.CLI)
     try:
         name = pwd.getpwuid(user).pw_name
     except KeyError:  # a container runs under a number that has no name
         name = f"user {user}"
-    return Actor(f"os:{user}", name, frozenset(Role), Face.CLI)
+    return Actor(identity, name, frozenset(Role), Face.CLI)
 
 
 def _logged_in() -> int:
@@ -158,6 +160,18 @@ def _logged_in() -> int:
         told = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
         user, process = int(told["Uid"].split()[0]), int(told["PPid"])
     return user
+
+
+def _machine() -> str:
+    """@ and a word for this machine, whose user 1000 is not another's; blank in a container that has no such number.
+
+    A host name would be a new one for every container, and its users other people.
+    """
+    try:
+        number = Path("/etc/machine-id").read_text().strip()
+    except OSError:
+        return ""
+    return f"@{sha256(f'stationmaster {number}'.encode()).hexdigest()[:8]}" if number else ""
 
 
 def say(lines: Iterable[str], *, err: bool = False) -> None:

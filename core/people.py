@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
+from anyascii import anyascii
 
 from core.errors import Reason, Refused
 from core.permissions import Face
@@ -28,6 +29,10 @@ class Deed(NamedTuple):
     id: str
     name: str
     at: datetime
+
+    def told_to(self, name: str) -> str:
+        """The name, for somebody called `name`: with the identity where the two would read alike."""
+        return f"{self.name} ({self.id})" if _folded(self.name) == _folded(name) else self.name
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,4 +148,5 @@ def _is_shell_of(user: str, agent: str) -> bool:
 
 
 def _folded(name: str) -> str:
-    return " ".join(name.casefold().split())
+    """What reads alike is alike: letters of other scripts, case, blanks, and what nobody sees."""
+    return " ".join(anyascii(name).casefold().split())

@@ -126,12 +126,17 @@ def require_reviewable(
         reasons.append(
             Reason(f"nobody knows who built {task.slug}", "a builder never reviews", "have it started again")
         )
-    elif any(people.may_be(deed, new.reviewer_id, new.reviewer) for deed in built_by):
-        reasons.append(Reason(f"{new.reviewer} built {task.slug}", "a builder never reviews it", "ask somebody else"))
+    elif deed := next((one for one in built_by if people.may_be(one, new.reviewer_id, new.reviewer)), None):
+        what = f"{new.reviewer} built {task.slug}" + (f", as {deed.name}" if deed.name != new.reviewer else "")
+        reasons.append(Reason(what, "a builder never reviews it", "ask somebody else"))
     for seat, held in seated(earlier, new.round).items():
         is_same = people.may_be(held.deed, new.reviewer_id, new.reviewer)
         if seat is new.seat and not is_same:
-            reasons.append(Reason(f"the {seat} seat is taken", f"by {held.reviewer} in this round", "take the other"))
+            reasons.append(
+                Reason(
+                    f"the {seat} seat is taken", f"by {held.deed.told_to(new.reviewer)} in this round", "take the other"
+                )
+            )
         if seat is not new.seat and is_same:
             reasons.append(Reason(f"{new.reviewer} has the {seat} seat", "two seats, two people", "ask somebody else"))
     if not new.approves and not new.findings:

@@ -94,7 +94,13 @@ def require_biddable(seen: Sizing, new: Bid, people: People, *, has_shipped: boo
         reasons.append(Reason(f"{new.task} takes no more bids", "it has shipped: bids are guesses", "task actual"))
     for bid in seen.bids:
         if bid.bidder is new.bidder and not people.was(bid.deed, new.by_id):
-            reasons.append(Reason(f"{bid.by} has bid for {bid.bidder}", "a bid is its bidder's own", "bid for another"))
+            reasons.append(
+                Reason(
+                    f"{bid.deed.told_to(new.by)} has bid for {bid.bidder}",
+                    "a bid is its bidder's own",
+                    "bid for another",
+                )
+            )
         if bid.bidder is not new.bidder and people.may_be(bid.deed, new.by_id, new.by):
             reasons.append(
                 Reason(f"{new.by} has bid for {bid.bidder}", "one bids once", f"leave {new.bidder} to others")

@@ -68,7 +68,7 @@ def test_no_variable_makes_who_built_it_in_the_bare_shell_another_person(shell: 
 def test_a_variable_gives_nobody_the_identity_of_another_face(monkeypatch: pytest.MonkeyPatch) -> None:
     for claimed in ("agent:ada", "discord:1", "os:0", f"os:{os.getuid() + 1}"):
         monkeypatch.setenv("STATIONMASTER_ACTOR", claimed)
-        assert re.fullmatch(rf"os:\d+/{claimed}", actor().id)
+        assert re.fullmatch(rf"os:\d+(@[0-9a-f]{{8}})?/{claimed}", actor().id)
 
 
 @pytest.mark.parametrize("nick", [None, "Olive the operator"])

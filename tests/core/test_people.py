@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -234,3 +235,17 @@ async def test_a_token_that_is_made_again_is_the_same_agent(station: Station) ->
     again = Doorkeeper(station.ports, lambda: "another-secret")
     second = await again.issue(OLIVE, "ada", [Role.REVIEWER])
     assert again.admit(second.token).id == first.token.identity == "agent:ada"
+
+
+async def test_two_people_of_one_name_are_told_apart_where_one_hears_of_the_other(station: Station) -> None:
+    await submitted(station, ADA)
+    await approves(station, IN_DISCORD, Seat.LIGHT)
+    with pytest.raises(Refused, match=re.escape("by Ada (discord:200000000000000001) in this round")):
+        await approves(station, BY_TOKEN, Seat.LIGHT)
+    with pytest.raises(Refused, match="by Ada in this round"):
+        await approves(station, REX, Seat.LIGHT)
+
+
+@pytest.mark.parametrize("name", ["Аda", "a\u200bda", "ＡＤＡ"])
+def test_a_name_that_reads_like_a_recorded_one_forbids_as_that_one_does(name: str) -> None:
+    assert People().may_be(Deed("name:ada", "ada", AT), "discord:1", name)

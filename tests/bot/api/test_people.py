@@ -21,7 +21,7 @@ async def test_a_builder_in_a_shell_reviews_nothing_by_a_linked_token(
     assert (await ada.ask("GET", "/v1/people")).status == 403
     assert "agent:rex-2" in await olive.post("/v1/people/link", {"one": ADA.id, "other": "agent:rex-2"})
     answer = await rex.ask("POST", "/v1/tasks/cents/review", {"seat": "heavy", "verdict": "approve"})
-    assert (answer.status, answer.whats) == (409, ["rex-2 built cents"])
+    assert (answer.status, answer.whats) == (409, ["rex-2 built cents, as ada"])
     assert await olive.post("/v1/people/unlink", {"identity": "agent:rex-2"}) == [ADA.id]
     found = {one["id"]: one for one in await olive.get("/v1/people")}
     assert found[ADA.id]["same_as"] == []
