@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from itertools import combinations
 
 import msgspec
 
@@ -156,6 +157,25 @@ def unapproved(reviews: Iterable[Review], round: int, quorum: Iterable[Seat]) ->
     """The seats of `quorum` that have not approved in this round; when there is none, the round is over."""
     held = seated(reviews, round)
     return [seat for seat in quorum if seat not in held or not held[seat].approves]
+
+
+def by_one_person(task: Task, remarks: Iterable[Remark], reviews: Sequence[Review], people: People) -> list[Reason]:
+    """What approvals of the newest round are worth no more: those whom an operator linked since are one person."""
+    if task.stage not in _MAY_BE_LATE:
+        return []
+    held = seated(reviews, max((review.round for review in reviews), default=0))
+    given, built_by = [review for review in held.values() if review.approves], builders(task, remarks)
+    next_ = f"task handoff {task.slug}, then two others review it"
+    found = [
+        Reason(f"{task.slug} was approved by who built it", f"{review.reviewer} ({review.reviewer_id})", next_)
+        for review in given
+        if any(people.may_be(deed, review.reviewer_id, review.reviewer) for deed in built_by)
+    ]
+    for one, other in combinations(given, 2):
+        if people.may_be(one.deed, other.reviewer_id, other.reviewer):
+            why = f"{one.reviewer} ({one.reviewer_id}) is {other.reviewer} ({other.reviewer_id})"
+            found.append(Reason(f"one person approved {task.slug} twice", why, next_))
+    return found
 
 
 def unseen(

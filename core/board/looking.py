@@ -10,8 +10,9 @@ from core.board.desk import Desk, existing_task
 from core.conversation import Remark
 from core.errors import Reason
 from core.handoffs import Check, missing_for_review
+from core.people import People
 from core.permissions import Actor
-from core.reviews import Review, unseen
+from core.reviews import Review, by_one_person, unseen
 from core.sizing import Calibration, Sizing, calibration
 from core.tasks import Move, Stage, Suggestion, Task, TaskQuery, legal_moves
 
@@ -61,7 +62,11 @@ class Looking(Desk):
                 remarks=tuple(remarks),
                 reviews=tuple(reviews),
                 sizing=await tx.sizing(slug, actor.id),
-                missing=(*self._missing(task, moves, checks), *unseen(task, moves, remarks, reviews, self._quorum)),
+                missing=(
+                    *self._missing(task, moves, checks),
+                    *unseen(task, moves, remarks, reviews, self._quorum),
+                    *by_one_person(task, remarks, reviews, People(await tx.links())),
+                ),
                 legal=tuple(legal_moves(task.stage)),
             )
 

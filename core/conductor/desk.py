@@ -9,12 +9,13 @@ from core.errors import NotFound, Reason, Refused
 from core.events import EventKind, event_of
 from core.journal import Run, RunKind, RunState
 from core.observations import Value
+from core.people import People
 from core.permissions import Actor
 from core.ports import Ports
 from core.records import Transaction
 from core.registry import Registry
 from core.releases import Release
-from core.reviews import Seat, unseen
+from core.reviews import Seat, by_one_person, unseen
 from core.tasks import Task
 from core.train.proposal import Proposal
 from core.words import nearest
@@ -82,10 +83,12 @@ class Desk:
 
     async def _unseen(self, tx: Transaction, tasks: Sequence[Task]) -> tuple[Reason, ...]:
         """What of `tasks` rides although not everybody has looked at it."""
-        found = list[Reason]()
+        found, people = list[Reason](), People(await tx.links())
         for task in tasks:
             moves, remarks = await tx.moves(task.slug), await tx.remarks(task.slug)
-            found += unseen(task, moves, remarks, await tx.reviews(task.slug), self._quorum)
+            reviews = await tx.reviews(task.slug)
+            found += unseen(task, moves, remarks, reviews, self._quorum)
+            found += by_one_person(task, remarks, reviews, people)
         return tuple(found)
 
 

@@ -16,7 +16,7 @@ from core.permissions import Actor, Face, Role
 from core.reviews import Seat, Verdict
 from core.sizing import Bidder, Size
 from core.tasks import Stage
-from tests.world.reviewing import ADA, HANDOFF, REX, handed_off
+from tests.world.reviewing import ADA, HANDOFF, REX, TESS, handed_off
 from tests.world.toy_train import OLIVE, Station, draft
 
 ALL = frozenset(Role)
@@ -249,3 +249,22 @@ async def test_two_people_of_one_name_are_told_apart_where_one_hears_of_the_othe
 @pytest.mark.parametrize("name", ["Аda", "a\u200bda", "ＡＤＡ"])
 def test_a_name_that_reads_like_a_recorded_one_forbids_as_that_one_does(name: str) -> None:
     assert People().may_be(Deed("name:ada", "ada", AT), "discord:1", name)
+
+
+async def test_who_turns_out_to_be_one_person_after_approving_is_named_until_others_have_looked(
+    station: Station,
+) -> None:
+    await submitted(station, IN_A_SHELL)
+    await approves(station, IN_DISCORD, Seat.LIGHT)
+    assert await approves(station, BY_TOKEN) is Stage.REVIEWED
+    assert (await station.board.show(OLIVE, "pay")).missing == ()
+    await door(station).link(OLIVE, IN_DISCORD.id, BY_TOKEN.id)
+    await door(station).link(OLIVE, IN_DISCORD.id, IN_A_SHELL.id)
+    whats = ["pay was approved by who built it"] * 2 + ["one person approved pay twice"]
+    assert [reason.what for reason in (await station.board.show(OLIVE, "pay")).missing] == whats
+    await station.conductor.open(OLIVE, "r1", ["pay"])
+    assert [reason.what for reason in (await station.conductor.plan("r1")).unseen] == whats
+    await station.board.handoff(ADA, "pay", HANDOFF)
+    for seat, reviewer in ((Seat.LIGHT, TESS), (Seat.HEAVY, REX)):
+        await station.board.review(reviewer, "pay", seat, Verdict.APPROVE)
+    assert (await station.board.show(OLIVE, "pay")).missing == ()
