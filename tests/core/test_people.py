@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from core.doorkeeper import Doorkeeper
+from core.edits import TaskChanges
 from core.errors import Forbidden, Refused
 from core.events import EventKind
 from core.people import Deed, Link, People
@@ -59,6 +60,15 @@ async def test_another_account_under_the_builders_old_name_is_another_person(sta
     await submitted(station, IN_DISCORD)
     heir = msgspec.structs.replace(IN_DISCORD, id="discord:200000000000000002")
     assert await approves(station, heir) is Stage.SUBMITTED
+
+
+async def test_who_began_what_another_handed_off_cannot_review_it_under_a_new_name(station: Station) -> None:
+    await station.board.new(ADA, draft("pay", "money"))
+    await station.board.start(IN_DISCORD, "pay")
+    await station.board.edit(ADA, "pay", TaskChanges(acceptance_criteria="it works", test_plan="try it"))
+    await station.board.handoff(ADA, "pay", HANDOFF)
+    with pytest.raises(Refused, match="somebody else built pay, as Ada"):
+        await approves(station, renamed(IN_DISCORD, "somebody else"))
 
 
 async def test_who_handed_off_under_another_name_cannot_review(station: Station) -> None:
@@ -156,6 +166,14 @@ async def test_a_renamed_bidder_and_a_face_linked_before_see_and_change_the_own_
         assert [bid.size for bid in (await station.board.show(actor, "pay")).sizing.bids] == [Size.XL]
     changed = await station.board.bid(BY_TOKEN, "pay", Bidder.PM, Size.S)
     assert [bid.size for bid in changed.bids] == [Size.S]
+
+
+async def test_a_face_that_was_unlinked_since_reads_the_sealed_bid_no_more(station: Station) -> None:
+    await station.board.new(BY_TOKEN, draft("pay", "money"))
+    await door(station).link(OLIVE, IN_DISCORD.id, BY_TOKEN.id)
+    await station.board.bid(IN_DISCORD, "pay", Bidder.PM, Size.XL)
+    await door(station).unlink(OLIVE, BY_TOKEN.id)
+    assert [bid.size for bid in (await station.board.show(BY_TOKEN, "pay")).sizing.bids] == [None]
 
 
 async def test_a_namesake_does_not_resolve_anothers_feedback_as_its_author(station: Station) -> None:
