@@ -22,10 +22,27 @@ _UNDECIDED = (
 )
 
 
-class PushReport(msgspec.Struct, frozen=True):
-    """What git said of one ref. `unknown`: no verdict reached us, so only the remote can tell what happened."""
+# What git says before it has sent anything, and what it says when it may have.
+_DENIED = re.compile(
+    r"Authentication failed|could not read (Username|Password)|Permission denied \(|Invalid username|access denied"
+    r"|returned error: 40[13]|[Rr]epository .*not found|Write access .* not granted|HTTP Basic: Access denied"
+)
+_UNREACHED = re.compile(
+    r"Could not resolve (host|proxy)|Failed to connect to|[Cc]onnection refused|Host key verification failed"
+    r"|ssh: connect to host|does not appear to be a git repository|SSL certificate problem|server certificate verif"
+    r"|Proxy CONNECT aborted|returned error: (404|407)|No route to host|Network is unreachable"
+)
+_UNDER_WAY = re.compile(
+    r"RPC failed|hung up|unexpected disconnect|send-pack|[Ww]riting objects|pack-objects|remote: .*(Building|-----)"
+)
 
-    status: Literal["moved", "up to date", "rejected", "unknown"]
+
+class PushReport(msgspec.Struct, frozen=True):
+    """What git said of one ref. `not sent`: it ended before anything could have arrived. `unknown`: no verdict reached
+    us, so only the remote can tell what happened.
+    """
+
+    status: Literal["moved", "up to date", "rejected", "not sent", "unknown"]
     summary: str
     stderr: str
 
@@ -60,12 +77,20 @@ def verdict(done: Finished, ref: str) -> PushReport:
         if names.endswith(f":{ref}") and not summary.startswith(_UNDECIDED):
             status = "rejected" if flag == "!" else "up to date" if flag == "=" else "moved"
             return PushReport(status, summary, done.stderr)
-    return PushReport("unknown", last_words(done.stderr) or f"git exited with {done.exit_code}", done.stderr)
+    certain = done.exit_code and not _UNDER_WAY.search(done.stderr)
+    certain = certain and (is_denied(done.stderr) or _UNREACHED.search(done.stderr))
+    said = last_words(done.stderr) or f"git exited with {done.exit_code}"
+    return PushReport("not sent" if certain else "unknown", said, done.stderr)
+
+
+def is_denied(stderr: str) -> bool:
+    """True when git was told that it may not, rather than not answered."""
+    return bool(_DENIED.search(stderr))
 
 
 def not_taken(what: str, report: PushReport) -> StepFailed | Unreachable:
     """The remote was read back and does not have it."""
-    if report.status == "unknown":
+    if report.status in ("unknown", "not sent"):
         return Unreachable(f"{what} was not pushed", report.summary, "see that origin can be reached, then resume")
     why = f"origin said {report.summary}: {last_words(report.stderr)}"
     return StepFailed(f"{what} was not taken", why, "see what protects it on origin, then resume")

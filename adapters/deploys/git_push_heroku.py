@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -17,19 +18,21 @@ import yarl
 from pydantic import Field
 
 from adapters.deploys import boot
+from adapters.deploys.heroku_releases import Verdict, look
 from adapters.deploys.options import EnvNames, StrictOptions
 from adapters.deploys.telling import end_of, revert_commands
 from adapters.git import MirrorRepositories
-from adapters.pushing import PushReport, push_argv
+from adapters.pushing import PushReport, is_denied, push_argv
 from adapters.web import Web
 from core.errors import NeedsOperator, Reason, StepFailed, Trouble, Unreachable
-from core.observations import CannotTell, Facts, NotYet, Observation
+from core.observations import Already, CannotTell, Facts, NotYet, Observation
 from core.ports import Clock, Finished, Needs, Processes
 from core.registry import App, Argv, Sha, Target
 from core.words import short
 
 _RELEASE_FAILED = re.compile(r"Waiting for release\.+ failed")
 _REFUSED_AS_OLD = re.compile(r"fetch first|non-fast-forward|stale info")
+_LIST_SECONDS = 2
 _VERDICT = re.compile(r"^\W*(?:Error: )?Process exited with code (\d+)\W*$", re.MULTILINE)
 _STARTED = re.compile(r"No exit code returned|\.\.\. \w+, run\.\d+")
 
@@ -41,13 +44,17 @@ class GitPushHeroku:
     needs_address = True
 
     class Options(StrictOptions):
-        """`remote`: git URL, Heroku's own unless set. `run_seconds`: how long a post-deploy command may take."""
+        """`remote`: git URL, Heroku's own unless set. `run_seconds`: how long a post-deploy command may take.
+
+        `releases`: ask `heroku releases` what runs, where the app does not say it; unless set, on Heroku itself.
+        """
 
         app: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
         remote: Annotated[str | None, Field(pattern=r"^[^-\s]")] = None
         branch: Annotated[str, Field(pattern=r"^[^-\s]\S*$")] = "main"
         boot_seconds: Annotated[float, Field(gt=0)] = 120
         run_seconds: Annotated[float, Field(gt=0)] = 3600
+        releases: bool | None = None
         credentials: EnvNames = ("HEROKU_API_KEY",)
 
         @property
@@ -55,11 +62,19 @@ class GitPushHeroku:
             """Where to push."""
             return self.remote or f"https://git.heroku.com/{self.app}.git"
 
+        @property
+        def lists_releases(self) -> bool:
+            """Does the platform know what it released?"""
+            host = yarl.URL(self.place).host if "://" in self.place else None
+            return self.releases if self.releases is not None else host in ("git.heroku.com", "heroku.com")
+
     def __init__(self, processes: Processes, repositories: MirrorRepositories, web: Web, clock: Clock) -> None:
         self._processes, self._repositories, self._web, self._clock = processes, repositories, web, clock
 
     def needs(self, app: App, target: Target) -> Needs:
-        return Needs(credentials=_options(target).credentials, tools=("git", "heroku"))
+        options = _options(target)
+        asks = target.revision_path is None and options.lists_releases
+        return Needs(credentials=options.credentials, tools=("git", "heroku") if asks else ("git",))
 
     def commands(self, app: App, target: Target, commit: str) -> tuple[Argv, ...]:
         options = _options(target)
@@ -67,10 +82,12 @@ class GitPushHeroku:
 
     async def observe(self, app: App, target: Target, commit: Sha) -> Observation:
         """What the app says; where it does not answer, a git remote elsewhere proves that `commit` never got there."""
+        options = _options(target)
+        if target.revision_path is None and options.lists_releases:
+            return await self._listed(app, target, options, commit)
         seen = await boot.observe_revision(self._web, app, target, commit, require_up=True)
         if not isinstance(seen, CannotTell):
             return seen
-        options = _options(target)
         try:
             head = await self._head(app, options)
         except Unreachable:
@@ -88,6 +105,8 @@ class GitPushHeroku:
         match report.status:
             case "rejected":
                 raise _rejected(app, commit, report)
+            case "not sent":
+                raise _not_sent(app, options, report)
             case "unknown":
                 await self._require_arrival(app, options, commit, report)
             case "moved" | "up to date":
@@ -101,7 +120,15 @@ class GitPushHeroku:
             f"wait and release resume; where heroku releases --app={options.app} shows a failed one, {_retry(options)}"
         )
         stale = Reason("", why, next_)
-        return await boot.until_serving(self._web, self._clock, app, target, commit, seconds=seconds, stale=stale)
+        proof: Facts = {}
+        if target.revision_path is None and options.lists_releases:
+            proof = await self._released(app, options, commit)
+        facts = await boot.until_serving(self._web, self._clock, app, target, commit, seconds=seconds, stale=stale)
+        # What failed before leaves the ref moved: a push that does nothing proves nothing.
+        if report.status == "up to date" and not proof and not facts["verified"]:
+            why = f"the push moved nothing, {app.name} answers, and nothing there says which commit it runs"
+            raise NeedsOperator(f"nobody can tell whether {app.name} runs {short(commit)}", why, boot.ANSWER)
+        return {**facts, **proof}
 
     def run_argv(self, app: App, target: Target, command: Argv) -> Argv:
         """One word holds the whole command and `--app=` is joined: the CLI repeats words that it knows itself."""
@@ -140,6 +167,43 @@ class GitPushHeroku:
             return ()
         undo = f"heroku releases:rollback --app={_options(target).app}"
         return (undo, *await revert_commands(self._repositories, app, bad))
+
+    async def _look(self, options: Options, commit: Sha) -> Verdict:
+        with git_config(options.place, options.credentials) as env:
+            return await look(self._processes, options.app, commit, env, options.credentials)
+
+    async def _listed(self, app: App, target: Target, options: Options, commit: Sha) -> Observation:
+        """What the platform says, where the app itself does not."""
+        try:
+            seen = await self._look(options, commit)
+            status = (await self._web.get(f"{boot.required_url(app, target)}/up")).status
+        except Unreachable as trouble:
+            return CannotTell(str(trouble))
+        match seen.state:
+            case "runs":
+                done = {"verified": True, "proof": seen.words}
+                return Already(done) if status == 200 else NotYet(f"{seen.words}, and /up answers {status}")
+            case "failed" | "another runs":
+                return NotYet(seen.words)
+            case "pending" | "unknown":
+                return CannotTell(seen.words)
+
+    async def _released(self, app: App, options: Options, commit: Sha) -> Facts:
+        """Wait until the platform has released `commit`: the facts of that. Raises what it says instead."""
+        give_up_at = self._clock.now() + timedelta(seconds=options.boot_seconds)
+        while (seen := await self._look(options, commit)).state in ("pending", "another runs"):
+            if self._clock.now() >= give_up_at:
+                break
+            await self._clock.sleep(_LIST_SECONDS)
+        match seen.state:
+            case "runs":
+                return {"verified": True, "proof": seen.words}
+            case "failed":
+                raise StepFailed(f"the release phase of {app.name} failed", seen.words, _retry(options))
+            case "another runs" | "pending":
+                raise StepFailed(f"{app.name} does not run {short(commit)}", seen.words, _retry(options))
+            case "unknown":
+                raise NeedsOperator(f"nobody can tell what {app.name} runs", seen.words, boot.ANSWER)
 
     async def _head(self, app: App, options: Options) -> Sha | None:
         with git_config(options.place, options.credentials) as env:
@@ -201,6 +265,14 @@ def _words_of(report: PushReport) -> str:
     lines = report.stderr.splitlines()
     said = [line.removeprefix("remote:").strip() for line in lines if line.startswith("remote:")] or lines
     return "\n".join([line for line in said if line][-8:])
+
+
+def _not_sent(app: App, options: GitPushHeroku.Options, report: PushReport) -> StepFailed:
+    """Before anything could happen: a plain failure, which names the credential where that is what was refused."""
+    keys = " or ".join(options.credentials)
+    denied = f"give {keys} a key that may push to {options.app}" if keys else "see who may push there"
+    next_ = denied if is_denied(report.stderr) else f"see that {options.place} can be reached"
+    return StepFailed(f"nothing was pushed to {app.name}", report.summary, f"{next_}, then release resume")
 
 
 def _rejected(app: App, commit: Sha, report: PushReport) -> Trouble:

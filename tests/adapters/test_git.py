@@ -784,10 +784,10 @@ async def test_a_push_to_a_platform_without_a_verdict_is_unknown(
     assert await ours.head_of(hub, url, "main") == (None if fault == "unavailable" else commit)
 
 
-async def test_a_platform_that_is_not_there_is_unknown(team: Team, hub: Repository, ours: MirrorRepositories) -> None:
+async def test_a_platform_that_is_not_there_got_nothing(team: Team, hub: Repository, ours: MirrorRepositories) -> None:
     commit = team.commit(push="main")
     report = await ours.push_to(hub, commit, str(team.folder / "gone.git"), "main")
-    assert report.status == "unknown" and "does not appear to be a git repository" in report.summary
+    assert report.status == "not sent" and "does not appear to be a git repository" in report.summary
 
 
 async def test_a_platform_gets_its_credentials_and_its_own_configuration(

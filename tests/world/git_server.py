@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 from pathlib import Path
 from typing import Literal, Self
@@ -17,13 +18,16 @@ class GitServer:
 
     `faults` hold for the next pushes, one each: "silent" never answers; "unavailable" is a 503 before anything
     happened; "lose the answer" does it and breaks off in the middle of the answer; "hang up" does it and ends the
-    connection without a byte, which makes curl send the push again. `is_silent` concerns every request.
+    connection without a byte, which makes curl send the push again. `is_silent` concerns every request, as does
+    `password`, without which all is 401; `users` are the names that were shown.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.faults: list[Fault] = []
         self.is_silent = False
+        self.password: str | None = None
+        self.users: list[str] = []
         self.pushes = 0
         self.url = ""
         self._over = asyncio.Event()
@@ -43,6 +47,9 @@ class GitServer:
         await self._runner.cleanup()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if self.password is not None and not self._admits(request):
+            said = "Invalid username or token." if "Authorization" in request.headers else "Authentication required."
+            return web.Response(status=401, text=said, headers={"WWW-Authenticate": 'Basic realm="git"'})
         is_push = request.method == "POST" and request.path.endswith("/git-receive-pack")
         fault = self.faults.pop(0) if is_push and self.faults else None
         self.pushes += is_push
@@ -63,6 +70,12 @@ class GitServer:
         headers = {name: value for name, value in rows if name != "Status"}
         status = next((int(value.split()[0]) for name, value in rows if name == "Status"), 200)
         return web.Response(status=status, body=body, headers=headers)
+
+    def _admits(self, request: web.Request) -> bool:
+        _, _, shown = request.headers.get("Authorization", "").partition(" ")
+        user, _, password = base64.b64decode(shown).decode().partition(":")
+        self.users += [user] if user else []
+        return password == self.password
 
     async def _backend(self, request: web.Request) -> tuple[bytes, bytes]:
         env = {

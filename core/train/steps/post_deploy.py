@@ -39,7 +39,7 @@ class PostDeploy(OnTarget, frozen=True, tag="post-deploy"):
 
     def needs(self, ports: Ports) -> Needs:
         needs = self.strategy(ports).needs(self.app, self.target)
-        return Needs(credentials=needs.credentials, tools=needs.tools)
+        return Needs(credentials=needs.credentials, tools=tuple(argv[0] for argv in self.commands(ports, {})))
 
     def commands(self, ports: Ports, results: Results) -> tuple[Argv, ...]:
         argv = self.strategy(ports).run_argv(self.app, self.target, self.command)

@@ -13,11 +13,14 @@ from pydantic import ValidationError
 
 from adapters.deploys import STRATEGIES, GitPushHeroku
 from adapters.deploys.git_push_heroku import git_config
+from adapters.pushing import verdict
 from bot.demo.platform import Platform
 from core.errors import NeedsOperator, Refused, StepFailed
-from core.observations import Already, NotYet
+from core.observations import Already, Blind, NotYet
+from core.ports import Finished
 from core.registry import App, Argv, Sha, Target
 from tests.adapters.deploys.contract import DeployWorld, StrategyContract, Tools
+from tests.world.git_server import GitServer
 from tests.world.pushed_app import SERVE, WEB, PushedApp
 from tests.world.waiting import until
 
@@ -97,6 +100,78 @@ async def test_a_push_that_exits_0_with_a_failed_release_phase_is_a_failed_deplo
     (tmp_path / "mended").touch()
     await typed(world, "heroku releases:retry --app=hub")
     assert (await world.deploy(bad))["verified"] is True
+
+
+@pytest.mark.parametrize("lists", [True, False])
+async def test_a_failed_release_phase_is_not_made_green_by_a_push_that_moves_nothing(
+    world: DeployWorld, tmp_path: Path, lists: bool
+):
+    """The resume pushed, git said up to date, /up of the old code was 200, and the ship ended green."""
+    await world.deploy()
+    bad = world.source.commit(f"release: echo migration broke; test -e {tmp_path}/mended\n{WEB}")
+    target = msgspec.structs.replace(world.with_options(boot_seconds=0.3, releases=lists), revision_path=None)
+    with pytest.raises(StepFailed, match="the release phase of hub failed"):
+        await world.deploy(bad, target)
+    for _ in range(2):
+        with pytest.raises(StepFailed if lists else NeedsOperator) as again:
+            await world.deploy(bad, target)
+        told = again.value.reasons[0]
+        assert "failed" in told.what if lists else "nobody can tell whether hub runs" in told.what
+        assert isinstance(await world.observe(bad, target), NotYet if lists else Blind)
+    (tmp_path / "mended").touch()
+    await typed(world, "heroku releases:retry --app=hub")
+    if lists:
+        assert (await world.deploy(bad, target))["verified"] is True
+        assert isinstance(await world.observe(bad, target), Already)
+        await typed(world, "heroku releases:rollback --app=hub")
+        assert isinstance(await world.observe(bad, target), NotYet)
+
+
+async def test_a_first_push_to_an_app_that_cannot_say_what_it_runs_is_not_verified(world: DeployWorld):
+    target = msgspec.structs.replace(world.with_options(), revision_path=None)
+    assert (await world.deploy(world.commit, target))["verified"] is False
+
+
+@pytest.mark.parametrize(
+    ("stderr", "status"),
+    [
+        ("fatal: could not read Username for 'https://git.heroku.com': terminal prompts disabled", "not sent"),
+        (
+            "remote: Invalid credentials provided.\nfatal: Authentication failed for 'https://x/'",
+            "not sent",
+        ),
+        ("fatal: unable to access 'https://x/': The requested URL returned error: 403", "not sent"),
+        ("fatal: unable to access 'https://x/': Could not resolve host: x", "not sent"),
+        ("fatal: unable to access 'https://x/': Failed to connect to x port 443: Connection refused", "not sent"),
+        (
+            "ssh: connect to host x port 22: Connection refused\nfatal: Could not read from remote repository.",
+            "not sent",
+        ),
+        ("git@x: Permission denied (publickey).\nfatal: Could not read from remote repository.", "not sent"),
+        ("Host key verification failed.\nfatal: Could not read from remote repository.", "not sent"),
+        ("ERROR: Repository not found.\nfatal: Could not read from remote repository.", "not sent"),
+        ("fatal: unable to access 'https://x/': SSL certificate problem: unable to get local issuer", "not sent"),
+        ("fatal: unable to access 'https://x/': Proxy CONNECT aborted", "not sent"),
+        ("error: RPC failed; HTTP 403 curl 22 The requested URL returned error: 403", "unknown"),
+        ("fatal: the remote end hung up unexpectedly", "unknown"),
+        ("send-pack: unexpected disconnect while reading sideband packet\nfatal: Authentication failed", "unknown"),
+        ("fatal: Could not read from remote repository.", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_what_ended_before_anything_was_sent_is_no_question(stderr: str, status: str) -> None:
+    """A wrong key was "nobody can tell whether it reached hub", and *it happened* was offered."""
+    assert verdict(Finished(128, "", stderr), "refs/heads/main").status == status
+
+
+async def test_a_wrong_key_is_a_plain_failure_that_names_it(world: DeployWorld) -> None:
+    async with GitServer(world.log.parent) as server:
+        server.password = "another"
+        target = world.with_options(remote=f"{server.url}/hub.git")
+        with pytest.raises(StepFailed) as failure:
+            await world.deploy(world.commit, target)
+    assert failure.value.reasons[0].what == "nothing was pushed to hub"
+    assert "HEROKU_API_KEY" in failure.value.reasons[0].next
 
 
 async def typed(world: DeployWorld, text: str) -> None:
