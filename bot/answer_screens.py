@@ -20,7 +20,7 @@ from core.train.sightings import Mark, Row
 from core.train.standing import Standing
 from core.words import short
 
-_TICKS = {Mark.YES: "✅", Mark.NO: "⬜ not", Mark.UNKNOWN: "❔ unknown:"}
+_TICKS = {Mark.YES: "✅", Mark.UNVERIFIED: "☑️ not verified:", Mark.NO: "⬜ not", Mark.UNKNOWN: "❔ unknown:"}
 
 
 def refusal(reasons: Sequence[Reason]) -> Message:

@@ -28,9 +28,10 @@ T = TypeVar("T")
 
 
 class Mark(StrEnum):
-    """An answer of the table; NONE where there is no such question."""
+    """An answer. UNVERIFIED: we put it there, and nothing says that it runs. NONE: there is no such question."""
 
     YES = "yes"
+    UNVERIFIED = "not verified"
     NO = "no"
     UNKNOWN = "?"
     NONE = "—"
@@ -86,6 +87,7 @@ class _Look:
         self._repository, self._release, self._journal, self._ports = repository, release, journal, ports
         self._frozen = next((one.sha for one in release.frozen if one.repository == repository.name), None)
         self._repinned = self._did(f"repin:{repository.name}")
+        self._silent: set[Place] = set()
 
     async def sighting(self, mine: Sequence[tuple[Task, str]], members: Sequence[Task]) -> Sighting:
         found = await look_at(self._repository, {branch for _, branch in mine}, self._ports)
@@ -98,9 +100,9 @@ class _Look:
                 task=slug,
                 repository=self._repository.name,
                 merged=await self._contains(found.release or found.main, head),
-                qa=await self._contains(on_qa, head),
+                qa=self._hedged(Place.QA, await self._contains(on_qa, head)),
                 frozen=await self._contains(self._frozen or Mark.NO, head),
-                live=await self._contains(live, head),
+                live=self._hedged(Place.PRODUCTION, await self._contains(live, head)),
             )
             for slug, head in heads.items()
         ]
@@ -119,6 +121,10 @@ class _Look:
             foreign=await foreign(found, members, self._ports) if active else (),
             troubles=tuple(reason for reason in troubles if reason),
         )
+
+    def _hedged(self, place: Place, mark: Mark) -> Mark:
+        """A place that does not say what it runs proves nothing, whatever we have put there."""
+        return Mark.UNVERIFIED if mark is Mark.YES and place in self._silent else mark
 
     def _head(self, task: Task, branch: str, found: ReleaseBranch) -> Sha | None:
         """What the task's work is: of a shipped train what was frozen, since branches go on and are deleted."""
@@ -161,6 +167,7 @@ class _Look:
                 case Already():
                     return commit
                 case Blind():
+                    self._silent.add(place)
                     return ours or Mark.UNKNOWN
                 case CannotTell():
                     return Mark.UNKNOWN

@@ -69,6 +69,14 @@ async def test_a_prepared_train_is_merged_on_qa_and_frozen(prepared: Station) ->
     assert prepared.world.ledger == before
 
 
+async def test_what_does_not_say_what_it_runs_is_not_verified_and_never_live(prepared: Station) -> None:
+    """A deploy that failed was "live yes", because we had pushed."""
+    prepared.world.blind.add("hub")
+    assert (await prepared.shipped()).state is RunState.FINISHED
+    found = {row.repository: row.live for row in (await prepared.conductor.standing(RELEASE)).rows}
+    assert (found["hub"], found["turf"]) == (Mark.UNVERIFIED, YES)
+
+
 async def test_a_shipped_train_is_live_and_stays_so_when_its_branches_go(prepared: Station) -> None:
     assert (await prepared.shipped()).state is RunState.FINISHED
     for task in WHOLE_TRAIN:
