@@ -115,9 +115,9 @@ async def test_commands_are_offered_once_and_again_only_when_they_changed_or_are
     for _ in range(2):
         async with yard.bot():
             offered = sorted(each["name"] for each in yard.olive.commands())
-            assert offered == ["deployments", "release", "repos", "task", "token"]
+            assert offered == ["deployments", "person", "release", "repos", "task", "token"]
     assert syncs == 1
     yard.loopback.guild.put("commands", str(yard.loopback.guild_id), [])
     async with yard.bot():
-        assert len(yard.olive.commands()) == 5
+        assert len(yard.olive.commands()) == 6
     assert syncs == 2
