@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,6 +22,7 @@ from core.permissions import Face
 from tests.bot.conftest import Yard
 from tests.bot.conftest import refused as told
 from tests.bot.test_cli import REFUSED, TASK, Desk
+from tests.world.stations import PROJECT
 
 
 class Shell(Desk):
@@ -105,3 +108,22 @@ async def test_an_operator_links_people_in_discord_and_nobody_else_does(yard: Ya
         assert "are one person already" in await told(yard, "operator", ["person", "link"], both)
         gone = await told(yard, "operator", ["person", "unlink"], {"identity": both["one"]})
         assert both["other"] in gone
+
+
+_AS_SUDO_DOES = """
+import os, sys
+_SAY = "import os; from bot.command_line import actor; print(os.getuid(), actor().id)"
+os.setresuid(12345, 0, 0)
+if not (child := os.fork()):
+    os.setresuid(0, 0, 0)
+    os.execv(sys.executable, [sys.executable, "-c", _SAY])
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become root again")
+def test_who_becomes_root_by_sudo_is_still_who_typed_it() -> None:
+    environ = {**os.environ, "PYTHONPATH": str(PROJECT), "SUDO_UID": "7", "USER": "zed", "STATIONMASTER_ACTOR": ""}
+    argv = [sys.executable, "-c", _AS_SUDO_DOES]
+    said = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert re.fullmatch(r"0 os:12345(@[0-9a-f]{8})?\n", said)
