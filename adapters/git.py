@@ -129,8 +129,10 @@ class MirrorRepositories:
         before, epoch = await self._look(
             repository, parent, lambda at: ({path: _entry(at.tree, path) for path in files}, at.committed_date)
         )
-        after = {path: ("100755" if before[path][0] == "100755" else "100644", _id(files[path])) for path in files}
-        changes = [(mode, path, files[path]) for path, (mode, _) in after.items()]
+        stored = await self._stored(mirror, parent, files)
+        modes = {path: "100755" if before[path][0] == "100755" else "100644" for path in files}
+        after = {path: (modes[path], stored.get(path) or _id(files[path])) for path in files}
+        changes = [(mode, path, stored.get(path) or files[path]) for path, (mode, _) in after.items()]
         stdin = _import(parent, epoch + 1, message, changes)
         made = Sha(await git(mirror, "fast-import", "--quiet", "--done", stdin=stdin))
         # git itself judges every path: fast-import does not. It locks an index, so that one is ours.
@@ -145,6 +147,23 @@ class MirrorRepositories:
             raise StepFailed(f"no commit was made for {repository.name}", why, "mend the paths in the configuration")
         self._mirrors.known[mirror].add(made)
         return made
+
+    async def _stored(self, mirror: Path, parent: Sha, files: Mapping[str, bytes]) -> dict[str, str]:
+        """Path → id, as `git add` stores `files`: line ends and encodings as the attributes of `parent` have it.
+
+        What could be no file there is left out.
+        """
+        stored: dict[str, str] = {}
+        async with self._mirrors.attributes(mirror, parent) as tree:
+            where = {"GIT_DIR": str(mirror), "GIT_WORK_TREE": str(tree), "GIT_INDEX_FILE": str(tree / ".index")}
+            await self._mirrors.git(tree, "read-tree", parent, env=where)
+            for path in (path for path in files if _is_plain(path) and not (tree / path).is_dir()):
+                (tree / path).parent.mkdir(parents=True, exist_ok=True)
+                (tree / path).write_bytes(files[path])
+                await self._mirrors.git(tree, "add", "--force", "--", f":(literal){path}", env=where)
+                told = await self._mirrors.git(tree, "ls-files", "--stage", "--", f":(literal){path}", env=where)
+                stored[path] = told.split()[1]
+        return stored
 
     async def merge(self, repository: Repository, ours: Sha, theirs: Sha, message: str) -> Sha | Conflict:
         """See `core.ports.Repositories`. Dated one second after the younger of its parents."""
@@ -265,15 +284,27 @@ class MirrorRepositories:
         return StepFailed(f"{branch} of {repository.name} has moved", why, _ADVICE[relation])
 
 
-def _import(parent: Sha, epoch: int, message: str, changes: Iterable[tuple[str, str, bytes]]) -> bytes:
-    """What `git fast-import` makes one commit of, printing its id; no ref is left. `changes`: mode, path, content."""
+def _import(parent: Sha, epoch: int, message: str, changes: Iterable[tuple[str, str, bytes | str]]) -> bytes:
+    """What `git fast-import` makes one commit of, printing its id; no ref is left.
+
+    `changes`: mode, path, and the content or the id that git has it under.
+    """
     text = message.encode()
     lines = [f"commit {_NO_REF}\nmark :1\nauthor {_WHO} {epoch} +0000\ncommitter {_WHO} {epoch} +0000\n".encode()]
     lines += [b"data %d\n%s\nfrom %s\n" % (len(text), text, parent.encode())]
     for mode, path, content in changes:
         quoted = re.sub(r'["\\]', r"\\\g<0>", path).replace("\n", "\\n")
-        lines += [f'M {mode} inline "{quoted}"\ndata {len(content)}\n'.encode(), content, b"\n"]
+        if isinstance(content, str):
+            lines.append(f'M {mode} {content} "{quoted}"\n'.encode())
+        else:
+            lines += [f'M {mode} inline "{quoted}"\ndata {len(content)}\n'.encode(), content, b"\n"]
     return b"".join([*lines, f"get-mark :1\nreset {_NO_REF}\nfrom {'0' * 40}\ndone\n".encode()])
+
+
+def _is_plain(path: str) -> bool:
+    """True for a path that can lead nowhere but below the folder that it starts from."""
+    parts = path.split("/")
+    return not any(part.lower() in ("", ".", "..", ".git", ".index") for part in parts)
 
 
 def _id(content: bytes) -> str:

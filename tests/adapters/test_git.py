@@ -533,6 +533,28 @@ async def test_the_same_input_derives_the_same_commit_on_any_machine(
     team.git("fsck", "--strict", made, at=mirror)
 
 
+@pytest.mark.parametrize(
+    ("attributes", "written", "stored"),
+    [
+        ("* text eol=crlf", b"one\r\ntwo\r\n", b"one\ntwo\n"),
+        ("* text=auto eol=crlf", b"one\r\ntwo\r\n", b"one\ntwo\n"),
+        ("* -text", b"one\r\ntwo\n", b"one\r\ntwo\n"),
+        ("", b"one\r\ntwo\n\xff", b"one\r\ntwo\n\xff"),
+        ("Gemfile* text working-tree-encoding=UTF-16", "\ufeffé\n".encode("utf-16-le"), "é\n".encode()),
+        ("Gemfile* ident", b"$Id: 1234 $\n", b"$Id$\n"),
+    ],
+)
+async def test_a_derived_commit_stores_what_git_add_would_have_stored(
+    attributes: str, written: bytes, stored: bytes, team: Team, hub: Repository, ours: MirrorRepositories
+) -> None:
+    (team.clone / ".gitattributes").write_text(f"{attributes}\n")
+    parent = team.commit(push="main", other="x")
+    made = await ours.derive(hub, parent, {"Gemfile": written, "app/Gemfile.lock": written}, "x")
+    assert await ours.read(hub, made, "Gemfile") == stored
+    assert await ours.read(hub, made, "app/Gemfile.lock") == stored
+    assert await ours.changed_paths(hub, parent, made) == {"Gemfile", "app/Gemfile.lock"}
+
+
 @pytest.mark.parametrize("path", ["../evil", "app", "app/lock/below", ".git/config", ".", "a//b"])
 async def test_a_derived_commit_has_what_was_asked_and_nothing_else(
     path: str, team: Team, hub: Repository, ours: MirrorRepositories
