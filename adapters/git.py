@@ -101,6 +101,9 @@ class MirrorRepositories:
     async def read(self, repository: Repository, commit: Sha, path: str) -> bytes | None:
         return await self._look(repository, commit, lambda at: _blob(at.tree, path))
 
+    async def mode(self, repository: Repository, commit: Sha, path: str) -> str:
+        return await self._look(repository, commit, lambda at: _entry(at.tree, path)[0])
+
     async def parents(self, repository: Repository, commit: Sha) -> tuple[Sha, ...]:
         """In the order of the commit; none for the first commit of all."""
         return await self._look(repository, commit, lambda at: tuple(Sha(parent.hexsha) for parent in at.parents))

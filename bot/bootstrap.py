@@ -27,6 +27,7 @@ from adapters.process import ChildProcesses
 from adapters.shelf import HashShelf
 from adapters.smoke import HttpSmoke
 from adapters.web import Web
+from bot.program import program
 from core.board import Board
 from core.conductor import Conductor
 from core.deliveries import Deliveries
@@ -34,6 +35,7 @@ from core.doorkeeper import Doorkeeper
 from core.errors import Reason, Refused
 from core.ports import Ports
 from core.records import Records
+from core.train.confirmed import PROGRAM
 from core.train.dispatcher import Dispatcher
 from core.words import counted
 
@@ -177,7 +179,20 @@ def _ports(settings: Settings, processes: ChildProcesses, web: Web, records: Rec
         log=state / "logs" / "stationmaster.log",
         waits=settings.waits,
         satellites_at_once=settings.satellites_at_once,
+        configuration=_configuration(settings),
     )
+
+
+def _configuration(settings: Settings) -> dict[str, str]:
+    """What acts depend on beside their plan; what is of this machine only is left out."""
+    registries = {"pypi": settings.pypi, "rubygems": settings.rubygems}
+    said = {
+        f"{name} {key}": str(value)
+        for name, registry in registries.items()
+        for key, value in msgspec.to_builtins(registry, enc_hook=str).items()
+        if key != "home"
+    }
+    return {PROGRAM: program(), **said}
 
 
 def _use_cases(settings: Settings, ports: Ports) -> tuple[Board, Conductor, Doorkeeper]:

@@ -13,13 +13,13 @@ from bot.words_for_discord import ago, code, joined, listed, next_step, plain, w
 from core.conductor import Assembly
 from core.errors import Reason
 from core.train.plan import Phase, Plan
-from core.train.proposal import Outlook, Preview, Proposal
+from core.train.proposal import TYPED, Outlook, Preview, Proposal
 from core.words import counted, short
 
 
 def plan(proposal: Proposal, expires_at: datetime | None = None) -> Message:
     """The plan; with `expires_at` and no problems it can be confirmed. What does not fit goes along as a file."""
-    name, digest = plain(proposal.release, 48), proposal.digest
+    name, digest = plain(proposal.release, 48), proposal.digest[:TYPED]
     steps, skipped = len(proposal.previews), sum(p.outlook is Outlook.SKIP for p in proposal.previews)
     body = _whole_plan(proposal)
     is_folded = len(body) > 2600 or len(proposal.problems) > 8

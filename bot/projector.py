@@ -31,6 +31,7 @@ from core.events import EventKind
 from core.journal import Run, RunState
 from core.records import Records
 from core.train.progress import Progress, StepState
+from core.train.proposal import TYPED
 from core.unforeseen import or_trouble
 
 log = logging.getLogger(__name__)
@@ -262,7 +263,7 @@ class Projector:
             if left > 0:
                 return left
             age = discord.utils.utcnow() - discord.utils.snowflake_time(int(board.message_id))
-            picture = run_screens.board(seen, end, discord.utils.utcnow(), run.digest)
+            picture = run_screens.board(seen, end, discord.utils.utcnow(), run.digest[:TYPED])
             if is_running and age > FRESH_BOARD:
                 await self._another(board, picture)
                 return 0

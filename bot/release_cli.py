@@ -200,6 +200,7 @@ async def _show_plan(station: Station, name: str | None, as_json: bool) -> int:
 def _confirmed(found: Proposal) -> str:
     """The digest that somebody at the terminal agreed to; declined and absent are two different answers (L05)."""
     from core.errors import NeedsOperator, Refused
+    from core.train.proposal import TYPED
 
     nobody = "no terminal is attached"
     if sys.stdin.isatty():
@@ -210,7 +211,7 @@ def _confirmed(found: Proposal) -> str:
             nobody = "the question was not answered"
         else:
             raise Refused("declined", "nothing was started", "release ship shows the plan again")
-    next_ = f"stationmaster release ship {found.release} --confirm {found.digest}"
+    next_ = f"stationmaster release ship {found.release} --confirm {found.digest[:TYPED]}"
     raise NeedsOperator("nobody was there to confirm", f"{nobody}; nothing was started", next_)
 
 

@@ -19,7 +19,7 @@ from core.people import Identity
 from core.registry import Registry
 from core.tokens import Issued, Token
 from core.train.progress import Progress, StepState
-from core.train.proposal import Outlook, Proposal
+from core.train.proposal import TYPED, Outlook, Proposal
 from core.train.standing import Standing
 from core.words import COMMAND, counted, lasting, short
 
@@ -65,7 +65,7 @@ def assembly(found: Assembly) -> Iterator[str]:
 def proposal(found: Proposal, kind: RunKind = RunKind.SHIP) -> Iterator[str]:
     """The plan: every step in order with what it will run, then every reason not to start."""
     if found.plan:
-        yield f"{kind.capitalize()} plan of {found.release} (plan {found.digest})"
+        yield f"{kind.capitalize()} plan of {found.release} (plan {found.digest[:TYPED]})"
         previews = {preview.step: preview for preview in found.previews}
         for phase in found.plan.phases:
             if phase == found.plan.point_of_no_return:

@@ -22,6 +22,7 @@ from core.records import Transaction
 from core.train.plan import legible
 from core.train.prepare_plan import not_on_qa
 from core.train.progress import Progress, progress
+from core.train.proposal import TYPED
 
 ROOT, BOARD = "root", "board"
 _TAIL_LINES = 8
@@ -84,7 +85,7 @@ class Teller:
         head = run_screens.root(seen, person(run.mention, run.confirmed_by))
         root = card(*head.blocks, plan_screens.titles(legible(run.plan)), colour=head.colour)
         self._say(event, ROOT, root)
-        self._say(event, BOARD, run_screens.board(seen, (), event.at, run.digest))
+        self._say(event, BOARD, run_screens.board(seen, (), event.at, run.digest[:TYPED]))
         self._rooted.add(event.release)
 
     def _line(self, event: Event, line: str) -> None:

@@ -10,13 +10,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, combinations
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
 
 from core.errors import Reason
 from core.registry import App, Package, Place, Registry, Repository
 
 T = TypeVar("T", bound=Repository)
-_DEFAULT_PORTS = {"ssh": 22, "http": 80, "https": 443, "git": 9418}
+_DEFAULT_PORTS = {"ssh": "22", "http": "80", "https": "443", "git": "9418"}
 
 
 def problems(registry: Registry) -> list[Reason]:
@@ -41,18 +40,23 @@ def place_of(url: str) -> str:
     """Where `url` leads, however it is written: ssh and https of one host are one place, with `.git` or without."""
     scp = None if "://" in url else re.match(r"(?:[^@/:]+@)?([^/:]+):(?!/?$)(.*)", url)
     if scp:
-        return _placed(scp[1], None, scp[2])
+        return _placed(scp[1], "", scp[2])
     if "://" not in url:
         return posixpath.normpath(url)
-    parts = urlsplit(url)
-    if parts.scheme == "file":
-        return posixpath.normpath(unquote(parts.path))
-    port = parts.port if parts.port != _DEFAULT_PORTS.get(parts.scheme) else None
-    return _placed(parts.hostname or "", port, parts.path)
+    scheme, _, rest = url.partition("://")
+    authority, _, path = rest.partition("/")
+    if scheme == "file":
+        return posixpath.normpath(f"/{_decoded(path)}")
+    host, _, port = authority.rpartition("@")[2].partition(":")
+    return _placed(host, port if port != _DEFAULT_PORTS.get(scheme, "") else "", path)
 
 
-def _placed(host: str, port: int | None, path: str) -> str:
-    path = posixpath.normpath("/" + unquote(path).strip("/")).removesuffix(".git")
+def _decoded(path: str) -> str:
+    return re.sub("%([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), path)
+
+
+def _placed(host: str, port: str, path: str) -> str:
+    path = posixpath.normpath("/" + _decoded(path).strip("/")).removesuffix(".git")
     return f"{host.lower()}{f':{port}' if port else ''}{path}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -32,7 +33,8 @@ class RunState(StrEnum):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A plan that was let go (JSON of `core.train.plan.Plan`) and how far it is. `attempt` grows with every resume.
 
-    `origin`: where the confirmation was given: a face, or the message that was pressed (`discord:CHANNEL:MESSAGE`).
+    `configuration`: what else was confirmed, see `core.train.confirmed`. `origin`: where the confirmation was given: a
+    face, or the message that was pressed (`discord:CHANNEL:MESSAGE`).
     """
 
     release: str
@@ -46,6 +48,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     confirmed_at: datetime
     mention: str = ""
     origin: str = ""
+    configuration: Mapping[str, str] = {}
     reasons: tuple[Reason, ...] = ()
     ended_at: datetime | None = None
     id: int = 0

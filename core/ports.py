@@ -83,6 +83,13 @@ class Repositories(Protocol):
         """The bytes of `path` at `commit` (L10); None: no such file there."""
         ...
 
+    async def mode(self, repository: Repository, commit: Sha, path: str) -> str:
+        """What `path` is at `commit`, as git writes it; blank: nothing is there.
+
+        `100755` a program, `100644` another file, `120000` a link, `040000` a folder, `160000` a submodule.
+        """
+        ...
+
     async def parents(self, repository: Repository, commit: Sha) -> tuple[Sha, ...]: ...
     async def changed_paths(self, repository: Repository, old: Sha, new: Sha) -> frozenset[str]: ...
     async def history(self, repository: Repository, tip: Sha, *without: Sha) -> tuple[Logged, ...]:
@@ -238,8 +245,8 @@ class Ecosystem(Protocol):
         """True when the surface that installers read offers `version` (L14)."""
         ...
 
-    def publish_commands(self, package: Package, files: Sequence[Path]) -> tuple[Argv, ...]:
-        """The exact argvs that `publish` runs (L03). Pure."""
+    def publish_commands(self, package: Package, names: Sequence[str]) -> tuple[Argv, ...]:
+        """The exact argvs that `publish` runs where the files with these names lie (L03). Pure."""
         ...
 
     async def publish(self, package: Package, files: Sequence[Path], *, log: Path) -> None:
@@ -408,3 +415,5 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     waits: Waits = Waits()
     satellites_at_once: int = 1
     lanes_at_once: int = 8
+    configuration: Mapping[str, str] = {}
+    """See `core.train.confirmed`."""

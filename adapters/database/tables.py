@@ -234,6 +234,7 @@ runs = Table(
     *must(sa.LargeBinary, "plan"),
     *must(Word(RunState), "state"),
     *must(Integer, "attempt"),
+    *must(Json(Mapping[str, str]), "configuration"),
     *must(Text, "plan_digest", "digest", "confirmed_by", "mention", "origin"),
     *must(Utc, "confirmed_at"),
     *may(Utc, "ended_at"),

@@ -5,7 +5,6 @@ The script owns its smoke and its rollback; we only ask a target that can say so
 
 from __future__ import annotations
 
-import os
 import shlex
 from contextlib import AsyncExitStack
 from pathlib import Path, PurePosixPath
@@ -23,7 +22,7 @@ from core.errors import NeedsOperator, Reason, StepFailed, Unreachable
 from core.observations import Facts, NotYet, Observation
 from core.ports import Clock, Finished, Needs, Processes
 from core.registry import App, Argv, Sha, Target
-from core.words import short
+from core.train.own_scripts import unrunnable
 
 _SETTLE_SECONDS = 30  # for a target that can say what it runs, after the script said that all is well
 
@@ -72,8 +71,9 @@ class RepoScript:
         """Run the script to its end; a target that names its commit is asked afterwards; only QA is smoked again."""
         options = _options(target)
         script = options.script[0].removeprefix("./")
+        if reason := await unrunnable(self._repositories, app, commit, script):
+            raise StepFailed(reason)
         async with self._repositories.checkout(app, commit) as worktree:
-            _require_script(app, worktree, script, commit)
             env = {**options.env, "STATIONMASTER_COMMIT": commit}
             ended = await self._finish(options, options.script, f"{script} of {app.name}", worktree, env, log)
         if ended.exit_code:
@@ -140,15 +140,3 @@ class RepoScript:
 
 def _options(target: Target) -> RepoScript.Options:
     return RepoScript.Options.model_validate(target.options)
-
-
-def _require_script(app: App, worktree: Path, script: str, commit: Sha) -> None:
-    path = worktree / script
-    if not path.is_file():
-        what = f"{app.name} has no {script} at {short(commit)}"
-        raise StepFailed(
-            what, "its deploy script must be part of the commit that ships", "add it, then release prepare"
-        )
-    if not os.access(path, os.X_OK):
-        next_ = f"git update-index --chmod=+x {script}, commit, then release prepare"
-        raise StepFailed(f"{script} of {app.name} cannot be run", f"at {short(commit)} it is not executable", next_)

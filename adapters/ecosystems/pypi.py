@@ -130,15 +130,17 @@ class PyPI:
         files = await self._files(package, version)
         return bool(files) and not any(file.yanked for file in files)
 
-    def publish_commands(self, package: Package, files: Sequence[Path]) -> tuple[Argv, ...]:
+    def publish_commands(self, package: Package, names: Sequence[str]) -> tuple[Argv, ...]:
         """`--check-url` skips what is there with our bytes, and nothing else."""
         where = ("--publish-url", self._settings.publish_url, "--check-url", self._settings.index_url)
-        return (("uv", "publish", *where, *map(str, files)),)
+        return (("uv", "publish", *where, *names),)
 
     async def publish(self, package: Package, files: Sequence[Path], *, log: Path) -> None:
         """See the port. Safe to call again with the same bytes; the token goes to this one child only."""
-        [argv] = self.publish_commands(package, files)
-        done = await self._processes.run(argv, env=self._env, credentials=self.credentials, log=log)
+        [argv] = self.publish_commands(package, [file.name for file in files])
+        done = await self._processes.run(
+            argv, cwd=files[0].parent, env=self._env, credentials=self.credentials, log=log
+        )
         if done.exit_code:
             raise _publish_trouble(package, _said(done))
 

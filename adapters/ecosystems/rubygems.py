@@ -142,14 +142,16 @@ class RubyGems:
         """True when the compact index, which Bundler resolves from, has a line for `version`."""
         return await self._offers(package.distribution, version)
 
-    def publish_commands(self, package: Package, files: Sequence[Path]) -> tuple[Argv, ...]:
+    def publish_commands(self, package: Package, names: Sequence[str]) -> tuple[Argv, ...]:
         """One push per file."""
-        return tuple(("gem", "push", str(file), "--host", self._settings.host) for file in files)
+        return tuple(("gem", "push", name, "--host", self._settings.host) for name in names)
 
     async def publish(self, package: Package, files: Sequence[Path], *, log: Path) -> None:
         """Push; the same bytes again are success. The server's words decide, in this order (a yank also says more)."""
-        for argv, file in zip(self.publish_commands(package, files), files, strict=True):
-            done = await self._processes.run(argv, env=self._env, credentials=self.credentials, log=log)
+        for argv, file in zip(self.publish_commands(package, [file.name for file in files]), files, strict=True):
+            done = await self._processes.run(
+                argv, cwd=file.parent, env=self._env, credentials=self.credentials, log=log
+            )
             if trouble := _push_trouble(done, file.name):
                 raise trouble
 

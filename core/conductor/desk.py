@@ -69,6 +69,7 @@ class Desk:
                 plan=proposal.plan.encoded(),
                 plan_digest=proposal.plan.digest,
                 digest=proposal.digest,
+                configuration=proposal.configuration,
                 state=RunState.RUNNING,
                 attempt=last.attempt + 1 if last else 1,
                 confirmed_by=actor.name,

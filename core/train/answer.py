@@ -30,8 +30,8 @@ async def settle(tx: Transaction, run: Run, answer: Answer, actor: Actor, now: d
     """
     journal, steps = await tx.entries(run.release), dict[str, AnyStep]()
     with suppress(Refused):  # of a plan that nobody can read any more, whatever is open is meant
-        steps = {step.key: step for step in decoded(run.plan).steps}
-        journal = {key: journal[key] for key in steps if key in journal}
+        steps = {entry.key: step for step in decoded(run.plan).steps if (entry := step.entry_in(journal))}
+        journal = {key: journal[key] for key in steps}
     open_questions = [one for one in journal.values() if one.state in (EntryState.STARTED, EntryState.UNKNOWN)]
     if not open_questions:
         raise Refused("there is no question to answer", "every step says how it ended", "release resume")

@@ -118,6 +118,7 @@ async def _made_so(step: AnyStep, logbook: Logbook, ports: Ports, lease: Lease) 
             # Never taken for "no" (L11).
             raise StepFailed(f"cannot tell whether to {step.title}", why, "release resume, when it answers again")
         case NotYet() | Blind():
+            logbook.require_confirmed()
             await logbook.started(step)
             lease.assert_fresh()  # whoever slept meanwhile may have been taken over (database.md)
             return await _act(step, logbook, ports), False

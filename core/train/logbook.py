@@ -12,13 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from core.errors import LeaseLost, NeedsOperator, Reason, StepFailed, Trouble
+from core.errors import LeaseLost, NeedsOperator, Reason, Refused, StepFailed, Trouble
 from core.events import Event, EventKind
 from core.journal import Entry, EntryState, Run, RunState
 from core.observations import Facts, Value
 from core.permissions import ENGINE
 from core.ports import Ports
 from core.records import Lease
+from core.train.confirmed import differences
 from core.train.steps import AnyStep
 
 
@@ -41,7 +42,7 @@ class Logbook:
 
     def entry(self, step: AnyStep) -> Entry | None:
         """What is known of `step`, from this attempt or an earlier one."""
-        return self._entries.get(step.key)
+        return step.entry_in(self._entries)
 
     def is_settled(self, step: AnyStep) -> bool:
         """Done in this very attempt: not even looked at again. A resume is a new attempt and looks at everything."""
@@ -62,6 +63,12 @@ class Logbook:
         failed = [StepFailed.all(entry.reasons) for entry in mine if entry.state is EntryState.FAILED]
         unknown = [NeedsOperator.all(entry.reasons) for entry in mine if entry.state is EntryState.UNKNOWN]
         return [*failed, *unknown]
+
+    def require_confirmed(self) -> None:
+        """Refused where this process would act by another configuration, or is another program, than was confirmed."""
+        again = f"release {self._run.kind} {self._run.release}"
+        if found := differences(self._run.configuration, self._ports.configuration, again):
+            raise Refused.all(found)
 
     def log_of(self, step: AnyStep) -> Path:
         """Where the output of this attempt at `step` goes."""

@@ -88,14 +88,14 @@ _STATES = {
 def progress(run: Run, plan: Plan, entries: Mapping[str, Entry]) -> Progress:
     """The run's progress; what an earlier attempt did and this one has not looked at yet counts as it was left."""
     steps = tuple(
-        _status(step, phase.name, entries.get(step.key), run)
+        _status(step, phase.name, step.entry_in(entries), run)
         for phase in plan.phases
         for lane in phase.lanes
         for step in lane.steps
     )
     deploys = [step for step in plan.steps if isinstance(step, Deploy) and step.place is Place.PRODUCTION]
-    live_apps = [step.app for step in deploys if _live(step, entries.get(step.key))]
-    live = tuple(words for step in plan.steps if (words := _live(step, entries.get(step.key))))
+    live_apps = [step.app for step in deploys if _live(step, step.entry_in(entries))]
+    live = tuple(words for step in plan.steps if (words := _live(step, step.entry_in(entries))))
     return Progress(
         release=run.release,
         kind=run.kind,

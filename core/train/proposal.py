@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shlex
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
@@ -17,10 +18,15 @@ from core.registry import Argv, Registry
 from core.releases import Release
 from core.tasks import Task
 from core.train.closure import gaps
+from core.train.confirmed import bearing_on
+from core.train.own_scripts import unrunnable
 from core.train.plan import Lane, Plan, plan_problems, ship_plan
 from core.train.step import drift, recalling
 from core.train.steps import Advance, AnyStep, PostDeploy
 from core.unforeseen import or_trouble
+
+TYPED = 10
+"""So many characters of a digest are shown and typed; all of them are stored and compared."""
 
 
 class Outlook(StrEnum):
@@ -43,7 +49,9 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """A plan to confirm; with a reason in `problems` there is nothing to confirm. `digest`: 10 hex characters.
+    """A plan to confirm; with a reason in `problems` there is nothing to confirm.
+
+    `configuration`: what else the acts depend on, see `core.train.confirmed`.
 
     `unseen`: what rides although not everybody has looked at it; whoever confirms, confirms that.
     """
@@ -53,12 +61,27 @@ class Proposal(msgspec.Struct, frozen=True):
     previews: tuple[Preview, ...]
     problems: tuple[Reason, ...]
     unseen: tuple[Reason, ...] = ()
+    configuration: Mapping[str, str] = {}
 
     @property
     def digest(self) -> str:
-        """Equal exactly when the plan, what it will skip and what nobody has looked at are equal."""
+        """sha256 in hex, equal exactly when all that is confirmed is; people type its first `TYPED` characters."""
         seen = [(p.step, p.outlook, p.commands) for p in self.previews]
-        return hashlib.sha256(msgspec.json.encode((self.plan and self.plan.digest, seen, self.unseen))).hexdigest()[:10]
+        told = (self.plan and self.plan.digest, seen, self.unseen, sorted(self.configuration.items()))
+        return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is confirmed, a line each, so that a change can be told line by line."""
+        return (
+            *(f"{key}: {value}" for key, value in sorted(self.configuration.items())),
+            *(
+                f"{one.title} ({one.outlook})" + "".join(f": {shlex.join(argv)}" for argv in one.commands)
+                for one in self.previews
+            ),
+            *map(str, self.unseen),
+            *(f"not ready: {reason}" for reason in self.problems),
+        )
 
 
 async def propose(
@@ -91,7 +114,8 @@ async def looked_over(plan: Plan, journal: Mapping[str, Entry], ports: Ports) ->
     once: dict[str, Reason] = {}
     for problem in problems:  # what many steps miss is one problem
         once.setdefault(problem.what, problem)
-    return Proposal(plan.release, plan, tuple(previews), tuple(once.values()))
+    configuration = bearing_on(plan.steps, ports.configuration)
+    return Proposal(plan.release, plan, tuple(previews), tuple(once.values()), configuration=configuration)
 
 
 class _Looked(msgspec.Struct):
@@ -103,7 +127,7 @@ class _Looked(msgspec.Struct):
 async def _look_along(lane: Lane, journal: Mapping[str, Entry], ports: Ports, earlier: Mapping[str, Facts]) -> _Looked:
     looked = _Looked([], {}, [])
     for step in lane.steps:
-        await _look(step, journal.get(step.key), ports, {**earlier, **looked.results}, looked)
+        await _look(step, step.entry_in(journal), ports, {**earlier, **looked.results}, looked)
     return looked
 
 
@@ -185,10 +209,8 @@ async def _missing(step: AnyStep, ports: Ports) -> list[Reason]:
         repository, commit = step.source
         for path in needs.files:
             try:
-                read = ports.repositories.read(repository, commit, path)
-                if await or_trouble(step.title, read) is None:
-                    what = f"{repository.name} has no {path} at the commit that ships"
-                    found.append(Reason(what, f"needed to {step.title}", "add it, then release prepare"))
+                reason = await or_trouble(step.title, unrunnable(ports.repositories, repository, commit, path))
+                found += [reason] if reason else []
             except Trouble as trouble:
                 found += trouble.reasons
     return found

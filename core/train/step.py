@@ -92,7 +92,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     @property
     def key(self) -> str:
         """The name of this act in the journal: the id and a hash of the identity."""
-        return f"{self.id}@{hashlib.sha256(repr(self.identity).encode()).hexdigest()[:8]}"
+        return f"{self.id}@{hashlib.sha256(repr(self.identity).encode()).hexdigest()[:32]}"
+
+    def entry_in(self, journal: Mapping[str, Entry]) -> Entry | None:
+        """What is known of this act; before version 0.2 its name in the journal was shorter."""
+        return journal.get(self.key) or journal.get(self.key[: len(self.id) + 9])
 
     @property
     def source(self) -> tuple[Package | App, Sha] | None:

@@ -44,11 +44,11 @@ class FolderRegistry(ToyEcosystem):
     async def is_installable(self, package: Package, version: str) -> bool:
         return (self._folder / f"{package.distribution}-{version}.pkg").exists()
 
-    def publish_commands(self, package: Package, files: Sequence[Path]) -> tuple[Argv, ...]:
-        return (("publish", *map(str, files)),)
+    def publish_commands(self, package: Package, names: Sequence[str]) -> tuple[Argv, ...]:
+        return (("publish", *names),)
 
     async def publish(self, package: Package, files: Sequence[Path], *, log: Path) -> None:
-        (argv,) = self.publish_commands(package, files)
+        (argv,) = self.publish_commands(package, [str(file) for file in files])
         _require_success(await self._processes.run(argv, log=log), "publish")
 
     def lock_commands(self, pins: Sequence[Pin]) -> tuple[Argv, ...]:

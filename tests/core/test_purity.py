@@ -27,6 +27,7 @@ MAY_WAIT = {
     "train/closure.py",
     "train/freeze.py",
     "train/logbook.py",
+    "train/own_scripts.py",
     "train/proposal.py",
     "train/queue.py",
     "train/sightings.py",

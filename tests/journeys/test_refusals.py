@@ -80,7 +80,7 @@ async def test_missing_credentials_and_programs_are_named_together_and_once(trai
     assert [(reason.what, reason.why) for reason in proposal.problems] == [
         ("UV_PUBLISH_TOKEN is not set", "needed to publish coin-core 1.1.0"),
         ("HEROKU_API_KEY is not set", "needed to deploy treasury"),
-        ("heroku is not installed", "needed to deploy treasury"),
+        ("heroku is not installed", "needed to post-deploy of gold-seats on treasury"),
     ]
     await require_refused(train, proposal)
     await require_nothing_moved(train)

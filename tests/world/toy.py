@@ -29,6 +29,7 @@ class World:
         self.tags: dict[tuple[str, str], Sha] = {}
         self.published: dict[tuple[str, str], dict[str, str]] = {}
         self.yanked: set[tuple[str, str]] = set()
+        self.modes: dict[str, str] = {}
         self.requires: dict[str, tuple[str, ...]] = {}
         self.running: dict[str, Sha] = {}
         self.on_qa: dict[str, Sha] = {}

@@ -45,6 +45,10 @@ class ToyRepositories(ToyMerges):
     async def read(self, repository: Repository, commit: Sha, path: str) -> bytes | None:
         return self._world.commits[commit][1].get(path)
 
+    async def mode(self, repository: Repository, commit: Sha, path: str) -> str:
+        there = "100755" if path in self._world.commits[commit][1] else ""
+        return self._world.modes.get(path, there)
+
     async def parents(self, repository: Repository, commit: Sha) -> tuple[Sha, ...]:
         return self._world.commits[commit][0]
 
@@ -180,8 +184,8 @@ class ToyEcosystem(Place):
         await self._world.ask("index")
         return (package.distribution, version) in self._world.published and not self._world.propagation
 
-    def publish_commands(self, package: Package, files: Sequence[Path]) -> tuple[Argv, ...]:
-        return (("toy", "publish", *(file.name for file in files)),)
+    def publish_commands(self, package: Package, names: Sequence[str]) -> tuple[Argv, ...]:
+        return (("toy", "publish", *names),)
 
     async def publish(self, package: Package, files: Sequence[Path], *, log: Path) -> None:
         await self._world.ask(f"publish {package.name}")

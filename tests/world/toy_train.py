@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from core.board import Board
@@ -116,6 +117,14 @@ class Station:
         self.board = Board(self.registry, {"toy": ("unit",)}, self.ports)
         self.conductor = Conductor(self.registry, self.ports)
         self.dispatcher = Dispatcher(self.ports, "the test")
+
+    def configured(self, said: Mapping[str, str]) -> Station:
+        """A process on the same record that is configured like this; see `core.train.confirmed`."""
+        other = Station(self.world, self.ports.records, self.ports.scratch, self.registry)
+        other.ports = msgspec.structs.replace(other.ports, configuration=said)
+        other.conductor = Conductor(other.registry, other.ports)
+        other.dispatcher = Dispatcher(other.ports, "the test, configured otherwise")
+        return other
 
     async def reviewed(self, *drafts: Task) -> list[str]:
         """Tasks that went all the way to reviewed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from core.errors import StepFailed
+from core.errors import Refused, StepFailed
 from core.journal import Evidence
 from core.observations import Already, Facts, NotYet, Observation
 from core.permissions import ENGINE
@@ -12,6 +12,7 @@ from core.ports import Needs, Ports
 from core.records import Transaction
 from core.registry import App, Argv, Package, Sha, own_file
 from core.tasks import TaskQuery
+from core.train.own_scripts import unrunnable
 from core.train.step import Commit, Results, Step
 from core.words import short
 
@@ -58,6 +59,9 @@ class Gate(Step, frozen=True, tag="gate"):
 
     async def perform(self, ports: Ports, results: Results) -> Facts:
         sha = self.commit.required(results)
+        file = own_file(self.argv)
+        if file and (reason := await unrunnable(ports.repositories, self.repository, sha, file)):
+            raise Refused(reason)
         async with ports.repositories.checkout(self.repository, sha) as tree:
             ended = await ports.processes.run(
                 self.argv, cwd=tree, log=ports.log, timeout_seconds=ports.waits.gate_seconds

@@ -43,8 +43,8 @@ class Publish(Step, frozen=True, tag="publish"):
         return Needs(credentials=ecosystem.credentials, tools=ecosystem.tools, artefacts=self.artefacts)
 
     def commands(self, ports: Ports, results: Results) -> tuple[Argv, ...]:
-        folder = ports.scratch / "artefacts" / self.package.name
-        return self._ecosystem(ports).publish_commands(self.package, [folder / a.filename for a in self.artefacts])
+        names = [artefact.filename for artefact in self.artefacts]
+        return self._ecosystem(ports).publish_commands(self.package, names)
 
     async def observe(self, ports: Ports, results: Results) -> Observation:
         listing = await self._ecosystem(ports).listing(self.package, self.version)

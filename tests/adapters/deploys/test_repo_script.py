@@ -117,16 +117,28 @@ async def test_a_script_that_hangs_is_killed_with_its_children_and_nobody_knows_
     await until(lambda: not status.exists() or "Z (zombie)" in status.read_text())
 
 
+def linked(world: DeployWorld, to: str) -> Sha:
+    """A commit whose script is a link: what it leads to was never confirmed."""
+    place = world.source.folder / "bin/deploy"
+    place.unlink(missing_ok=True)
+    place.symlink_to(to)
+    commit = world.source.commit()
+    place.unlink()
+    return commit
+
+
 async def test_a_script_that_is_not_there_or_cannot_be_run_never_starts(world: DeployWorld):
     for commit, words in (
         (world.source.commit(files={"bin/deploy": "#!/nowhere/sh\n"}), "did not start"),
         (script(world, "true", mode=0o644), "cannot be run"),
+        (linked(world, "../../bin/true"), "it is a link"),
+        (linked(world, "other"), "it is a link"),
     ):
         with pytest.raises(StepFailed, match=words):
             await world.deploy(commit)
     world.source.git("rm", "--quiet", "bin/deploy")
     gone = world.source.commit()
-    with pytest.raises(StepFailed, match=f"wallet has no bin/deploy at {gone[:7]}"):
+    with pytest.raises(StepFailed, match=f"wallet has no bin/deploy at the commit that ships — {gone[:7]}"):
         await world.deploy(gone)
 
 

@@ -223,7 +223,7 @@ class EcosystemContract:
         files = await world.build("1.0.0")
         world.spawned.clear()
         await world.ecosystem.publish(world.package, files, log=world.log)
-        assert tuple(world.spawned) == world.ecosystem.publish_commands(world.package, files)
+        assert tuple(world.spawned) == world.ecosystem.publish_commands(world.package, [file.name for file in files])
         await world.publish("1.1.0")
         folder = world.consumer()
         pins = [world.repin(folder, "1.1.0")]

@@ -325,3 +325,86 @@ async def test_only_operators_open_fill_freeze_offer_ship_resume_cancel_and_aban
         with pytest.raises(Refused, match="only the operator role may"):
             await attempt
     assert (await conductor.ship(OLIVE, RELEASE, digest)).confirmed_by == "olive"
+
+
+# ── what is confirmed is what runs ─────────────────────────────────────────────────────────────────────────────────
+
+
+def elsewhere(station: Station, **changed: str) -> Station:
+    """The same record in a process that is configured otherwise."""
+    said = {"stationmaster": "0.1.0", "toy publish_url": "http://a", "other publish_url": "http://x", **changed}
+    return station.configured(said)
+
+
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [
+        ("toy publish_url", "this was confirmed with another configuration"),
+        ("stationmaster", "this was confirmed with another version of stationmaster"),
+    ],
+)
+async def test_a_resume_under_another_configuration_acts_by_nothing_and_says_what_differs(
+    assembled: Station, key: str, what: str
+) -> None:
+    """publish_url was edited between the stop and the resume, and the next package went to the new registry."""
+    station = elsewhere(assembled)
+    station.world.fail("publish money", *[StepFailed("the registry is full")] * 3)
+    assert (await station.shipped()).state is RunState.STOPPED
+    before = list(station.world.ledger)
+    stopped = await elsewhere(assembled, **{key: "http://b"}).resumed()
+    assert (stopped.state, station.world.ledger) == (RunState.STOPPED, before)
+    [reason] = stopped.reasons
+    assert reason.what == what and "is http://b here" in reason.why and f"{key} was " in reason.why
+    assert (await elsewhere(assembled, **{"other publish_url": "http://y"}).resumed()).state is RunState.FINISHED
+
+
+async def test_between_the_offer_and_the_press_a_change_is_told_line_by_line(assembled: Station) -> None:
+    offer = await elsewhere(assembled).conductor.offer(OLIVE)
+    with pytest.raises(PlanChanged) as changed:
+        other = elsewhere(assembled, **{"toy publish_url": "http://b"})
+        await other.conductor.ship(OLIVE, RELEASE, offer.proposal.digest)
+    assert [reason.what for reason in changed.value.reasons[1:]] == [
+        "gone: toy publish_url: http://a",
+        "new: toy publish_url: http://b",
+    ]
+
+
+@pytest.mark.parametrize("length", [10, 11, 63, 64])
+async def test_a_plan_is_named_by_ten_characters_or_more_of_its_digest(assembled: Station, length: int) -> None:
+    digest = (await assembled.conductor.offer(OLIVE)).proposal.digest
+    assert len(digest) == 64
+    for wrong in (digest[:9], "", digest[:length] + "x", digest[:10][::-1] + digest[10:]):
+        with pytest.raises(Refused, match="no plan"):
+            await assembled.conductor.ship(OLIVE, RELEASE, wrong)
+    run = await assembled.conductor.ship(OLIVE, RELEASE, digest[:length])
+    assert run.digest == digest
+    with pytest.raises(Refused, match="is shipping already"):
+        await assembled.conductor.ship(OLIVE, RELEASE, digest)
+
+
+@pytest.mark.parametrize(
+    ("mode", "what"),
+    [
+        ("120000", "script/test of docs is no program"),
+        ("100644", "script/test of docs cannot be run"),
+        ("040000", "script/test of docs is no program"),
+        ("160000", "script/test of docs is no program"),
+        ("", "docs has no script/test at the commit that ships"),
+    ],
+)
+async def test_a_script_that_is_anything_but_an_executable_file_is_refused_in_the_plan(
+    assembled: Station, database: Database, mode: str, what: str
+) -> None:
+    reg = assembled.registry
+    docs = msgspec.structs.replace(reg.apps["docs"], test_cmd=("script/test", "docs"))
+    other = registry_of(list(reg.packages.values()), list({**reg.apps, "docs": docs}.values()))
+    assembled.world.modes["script/test"] = mode
+    await assert_cannot_start(Station(assembled.world, database, assembled.ports.scratch, other), what)
+
+
+async def test_an_act_that_an_older_version_wrote_down_is_recognised(assembled: Station) -> None:
+    plan = (await assembled.conductor.offer(OLIVE)).proposal.plan
+    assert plan
+    step = plan.steps[0]
+    assert len(step.key) == len(step.id) + 33
+    assert step.entry_in({step.key[: len(step.id) + 9]: "known"}) == "known"  # pyright: ignore[reportArgumentType]
