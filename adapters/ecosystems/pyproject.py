@@ -6,7 +6,7 @@ Distribution names come out normalised (PEP 503). What cannot be read is refused
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import cast
 
 import msgspec
@@ -36,42 +36,99 @@ class _Lock(msgspec.Struct):
 
 
 def dependencies(manifest: bytes, lock: bytes) -> tuple[Dependency, ...]:
-    """What `project.dependencies` names, in its order; by reference also when `[tool.uv.sources]` says so."""
+    """What any section of the manifest names, in its order, then what only the lock takes from elsewhere.
+
+    By reference when a URL or `[tool.uv.sources]` says so, or when the lock has it from anywhere but a registry:
+    groups, extras, overrides and members of a workspace ship like everything else.
+    """
     document = _parsed(manifest)
     references = {canonicalize_name(key) for key, source in _sources(document).items() if _is_reference(source)}
-    locked = locked_versions(lock)
+    elsewhere, locked = _from_elsewhere(lock), locked_versions(lock)
     found: dict[str, bool] = {}
-    for text in _declared(document):
-        wanted = _requirement(text)
-        name = canonicalize_name(wanted.name)
-        found[name] = found.get(name, False) or wanted.url is not None or name in references
+    for section in _sections(document):
+        for wanted in (_requirement(text) for text in section if isinstance(text, str)):
+            name = canonicalize_name(wanted.name)
+            found[name] = found.get(name, False) or wanted.url is not None or name in references | elsewhere
+    found |= dict.fromkeys(sorted(elsewhere - found.keys()), True)
     return tuple(Dependency(name, by_reference, locked.get(name)) for name, by_reference in found.items())
 
 
 def repinned(manifest: bytes, pins: Sequence[Pin]) -> bytes:
-    """`name[extras]==version; marker`, and no entry in `[tool.uv.sources]` any more; all else to the letter.
+    """`name[extras]==version; marker` wherever it is asked for, and none but an index in `[tool.uv.sources]` any more;
+    all else to the letter.
 
-    A pin to a commit leaves the entry, or the URL, and has it name that commit.
+    A pin to a commit leaves the entry, or the URL, and has it name that commit. Refused when no section names it, or a
+    constraint forbids it.
     """
     document = _parsed(manifest)
-    declared, sources = _declared(document), _sources(document)
-    wanted = {canonicalize_name(pin.distribution): pin for pin in pins}
-    names = [canonicalize_name(_requirement(text).name) for text in declared]
-    if strangers := sorted(wanted.keys() - set(names)):
-        why = "project.dependencies does not name it"
-        raise Refused.all(Reason(f"{name} cannot be pinned", why, "release prepare") for name in strangers)
-    for position, name in enumerate(names):
-        text = declared[position]
-        if name in wanted and (pinned := _pinned(text, wanted[name])) != text:
-            is_literal = isinstance(text, String) and text.as_string().startswith("'")
-            declared[position] = tomlkit.string(pinned, literal=is_literal)
+    sources, wanted = _sources(document), {str(canonicalize_name(pin.distribution)): pin for pin in pins}
+    named: set[str] = set()
+    for section in _sections(document):
+        named |= _pin_all(section, wanted)
+    if strangers := sorted(wanted.keys() - named):
+        why = (
+            "the lock takes it from elsewhere, and no section of pyproject.toml names it: a member of the workspace may"
+        )
+        next_ = "name it in pyproject.toml, then release prepare"
+        raise Refused.all(Reason(f"{name} cannot be pinned", why, next_) for name in strangers)
+    _require_allowed(document, wanted)
     for key in [key for key in sources if canonicalize_name(key) in wanted]:
         if commit := wanted[canonicalize_name(key)].commit:
             for source in _alternatives(sources[key]):
                 _point(source, key, commit)
-        else:
-            del sources[key]
+        elif _is_reference(sources[key]):
+            _without_references(sources, key)
     return tomlkit.dumps(document).encode()  # pyright: ignore[reportUnknownMemberType]
+
+
+def _pin_all(section: MutableSequence[object], wanted: Mapping[str, Pin]) -> set[str]:
+    """Pin what is wanted of one section; the names that it has of them."""
+    named: set[str] = set()
+    for position, text in enumerate(section):
+        if not isinstance(text, str):  # another group that this one includes
+            continue
+        name = canonicalize_name(_requirement(text).name)
+        if name not in wanted:
+            continue
+        named.add(name)
+        if (pinned := _pinned(text, wanted[name])) != text:
+            is_literal = isinstance(text, String) and text.as_string().startswith("'")
+            section[position] = tomlkit.string(pinned, literal=is_literal)
+    return named
+
+
+def _require_allowed(document: Table, wanted: Mapping[str, Pin]) -> None:
+    """Refused where a constraint forbids what is wanted: uv would find no solution, or another one."""
+    problems: list[Reason] = []
+    for text in _array(document, "tool", "uv", "constraint-dependencies"):
+        limit = _requirement(str(text))
+        pin = wanted.get(canonicalize_name(limit.name))
+        if pin and pin.version and not limit.specifier.contains(pin.version, prereleases=True):
+            why = f"constraint-dependencies of pyproject.toml says {text}"
+            what = f"{pin.package} {pin.version} is forbidden"
+            problems.append(Reason(what, why, "widen the constraint, then release prepare"))
+    if problems:
+        raise Refused.all(problems)
+
+
+def _without_references(sources: Table, key: str) -> None:
+    """Leave of a source what names an index: where a published version comes from."""
+    kept = [one for one in _alternatives(sources[key]) if not _REFERENCES & one.keys()]
+    if kept and isinstance(sources[key], list):
+        items = cast("list[Table]", sources[key])
+        for one in [one for one in items if _REFERENCES & one.keys()]:
+            items.remove(one)
+    else:
+        del sources[key]
+
+
+def _from_elsewhere(lock: bytes) -> set[str]:
+    """Names that the lock takes from git, a path, a URL or the workspace, in any of its forks; the root is not one."""
+    return {
+        name
+        for name, held in (_locked(lock) if lock.strip() else {}).items()
+        if any("registry" not in one.source and "." not in one.source.values() for one in held)
+    }
 
 
 def locked_versions(lock: bytes) -> Mapping[str, str]:
@@ -120,8 +177,18 @@ def _table(parent: Table, *path: str) -> Table:
     return parent
 
 
-def _declared(document: Table) -> MutableSequence[str]:
-    return cast("MutableSequence[str]", _table(document, "project").get("dependencies", []))
+def _array(document: Table, *path: str) -> MutableSequence[object]:
+    *above, key = path
+    return cast("MutableSequence[object]", _table(document, *above).get(key, []))
+
+
+def _sections(document: Table) -> Iterator[MutableSequence[object]]:
+    """Every list of requirements that decides what is installed: of the project, its extras, groups and overrides."""
+    yield _array(document, "project", "dependencies")
+    for path in (("project", "optional-dependencies"), ("dependency-groups",)):
+        yield from cast("dict[str, MutableSequence[object]]", _table(document, *path)).values()
+    yield _array(document, "tool", "uv", "dev-dependencies")
+    yield _array(document, "tool", "uv", "override-dependencies")
 
 
 def _sources(document: Table) -> Table:
@@ -163,8 +230,10 @@ def _requirement(text: str) -> Requirement:
 def _pinned(text: str, pin: Pin) -> str:
     """The requirement at exactly what `pin` says; name, extras and marker keep their letters."""
     wanted = _requirement(text)
+    if pin.commit and wanted.url:
+        return text.replace(wanted.url, _at(wanted.url, wanted.name, pin.commit))
     if pin.commit:
-        return text.replace(wanted.url, _at(wanted.url, wanted.name, pin.commit)) if wanted.url else text
+        return text
     head = _HEAD.match(text)
     assert head
     rest = text.partition(wanted.url)[2] if wanted.url else text

@@ -60,6 +60,7 @@ class Repin(Step, frozen=True, tag="repin"):
         if head and await self._is_ours(ports, head):
             return Already({"sha": head})
         if head == self.frozen:
+            await self._refuse_unpinnable(ports)
             await self._refuse_downgrade(ports)
             return NotYet()
         if pinned := await self._advanced(ports, results):

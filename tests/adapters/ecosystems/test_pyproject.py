@@ -249,3 +249,88 @@ def test_a_name_that_is_locked_twice_has_no_exact_version(source: str):
 def test_a_lock_that_cannot_be_read_is_refused():
     with pytest.raises(Refused):
         locked_versions(b"[[package")
+
+
+# ── the lock decides, wherever a package is named ──────────────────────────────────────────────────────────────────
+
+GIT = """
+[tool.uv.sources]
+widgetry = { git = "https://git.invalid/w", branch = "release" }
+"""
+HEAD = '[project]\nname = "hub"\nversion = "0"\ndependencies = ["rich>=13"]\n'
+SECTIONS = {
+    "extra": '[project.optional-dependencies]\nui = ["click", "Widgetry[x]>=1 ; python_version > \'3\'"]\n',
+    "group": '[dependency-groups]\ndev = ["widgetry"]\nall = [{ include-group = "dev" }, "click"]\n',
+    "development": '[tool.uv]\ndev-dependencies = ["widgetry>=1"]\n',
+    "override": '[tool.uv]\noverride-dependencies = ["widgetry>=1"]\n',
+    "url in an extra": '[project.optional-dependencies]\nui = ["widgetry @ git+https://git.invalid/w@release"]\n',
+}
+
+
+@pytest.mark.parametrize("section", SECTIONS.values(), ids=SECTIONS.keys())
+def test_a_branch_is_found_and_pinned_in_every_section(section: str) -> None:
+    """A package taken from a branch in an extra shipped unpinned, all green."""
+    manifest = HEAD + section + GIT
+    found = {one.name: one.by_reference for one in dependencies(manifest.encode(), b"")}
+    assert found["widgetry"] is True and found["rich"] is False
+    made = repinned(manifest.encode(), [pin("widgetry", "1.1.0")]).decode()
+    pinned = [line for line in made.splitlines() if "==1.1.0" in line]
+    assert len(pinned) == 1 and "git" not in made.replace("git.invalid", "")
+    after = {one.name: one.by_reference for one in dependencies(made.encode(), b"")}
+    assert after == {**found, "widgetry": False}
+    commit = repinned(manifest.encode(), [pin("widgetry", commit=Sha("a" * 40))]).decode()
+    assert "a" * 40 in commit
+
+
+@pytest.mark.parametrize(
+    ("source", "by_reference"),
+    [
+        ('registry = "https://pypi.org/simple"', False),
+        ('git = "https://git.invalid/w?branch=release#' + "a" * 40 + '"', True),
+        ('path = "../w"', True),
+        ('directory = "../w"', True),
+        ('editable = "packages/w"', True),
+        ('virtual = "packages/w"', True),
+        ('url = "https://files.invalid/w-1.0.tar.gz"', True),
+        ('editable = "."', False),
+    ],
+)
+def test_what_only_the_lock_takes_from_elsewhere_is_found_and_refused_where_nothing_names_it(
+    source: str, by_reference: bool
+) -> None:
+    """A workspace member had the branch, and production locked another commit than the one published."""
+    lock = f'version = 1\n[[package]]\nname = "widgetry"\nversion = "1.0"\nsource = {{ {source} }}\n'
+    found = {one.name: one.by_reference for one in dependencies(HEAD.encode(), lock.encode())}
+    assert found.get("widgetry", False) is by_reference
+    with pytest.raises(Refused, match="widgetry cannot be pinned"):
+        repinned(HEAD.encode(), [pin("widgetry", "1.1.0")])
+
+
+def test_one_fork_from_a_branch_is_a_branch() -> None:
+    held = 'version = "1.0"\nsource = { registry = "https://pypi.org/simple" }\n'
+    git = 'version = "1.0"\nsource = { git = "https://git.invalid/w#' + "a" * 40 + '" }\n'
+    lock = "".join(f'[[package]]\nname = "widgetry"\n{one}' for one in (held, git))
+    assert dependencies(HEAD.encode(), lock.encode())[-1] == Dependency("widgetry", by_reference=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "left"),
+    [
+        ('{ index = "corp" }', '{ index = "corp" }'),
+        ('[{ index = "corp", marker = "a" }, { git = "x", marker = "b" }]', '[{ index = "corp", marker = "a" }]'),
+    ],
+)
+def test_where_a_published_version_comes_from_is_kept(source: str, left: str) -> None:
+    """The pin deleted the entry, and the package came from the default index."""
+    text = HEAD.replace('"rich>=13"', '"widgetry"') + "\n[tool.uv.sources]\nwidgetry = "
+    made = repinned((text + source + "\n").encode(), [pin("widgetry", "1.1.0")]).decode()
+    kept = tomllib.loads(made)["tool"]["uv"]["sources"]["widgetry"]
+    assert kept == tomllib.loads(f"x = {left}")["x"]
+
+
+@pytest.mark.parametrize("limit", ["widgetry<1.1", "Widgetry == 1.0.*", "widgetry!=1.1.0"])
+def test_a_constraint_that_forbids_what_rides_is_refused_in_the_plan(limit: str) -> None:
+    text = HEAD.replace('"rich>=13"', '"widgetry"') + f'\n[tool.uv]\nconstraint-dependencies = ["{limit}"]\n'
+    with pytest.raises(Refused, match="is forbidden"):
+        repinned(text.encode(), [pin("widgetry", "1.1.0")])
+    assert b"==2.0" in repinned(text.replace(limit, "widgetry<3").encode(), [pin("widgetry", "2.0")])
