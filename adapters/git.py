@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -21,13 +21,14 @@ from adapters.merging import merged_tree
 from adapters.mirrors import ISOLATION, Mirrors
 from adapters.pushing import PushReport, not_taken, plain, push_argv, ref_name, refspec_push, verdict
 from core.errors import Refused, StepFailed, Unreachable
-from core.ports import Conflict, How, Logged, Processes, Relation
+from core.ports import Conflict, How, Logged, Patch, Processes, Relation
 from core.registry import Argv, Repository, Sha
 
 if TYPE_CHECKING:
     from git import Commit, Tree
 
 _T = TypeVar("_T")
+_AT_ONCE = 500  # commits on one command line
 _WHO = "Stationmaster <stationmaster@localhost>"
 _NO_REF = "refs/derived"  # git insists on a name while it imports
 _DEPLOY_SECONDS = 3600.0  # a platform builds while we push
@@ -52,6 +53,7 @@ class MirrorRepositories:
         self._mirrors = Mirrors(processes, folder)
         self._checkouts = Checkouts(self._mirrors, processes, projects, network_seconds)
         self._network_seconds = network_seconds
+        self._patches: dict[Sha, Patch | None] = {}
         self._relations: dict[tuple[Sha, Sha], Relation] = {}  # two commits never change how they stand
 
     async def branch_head(self, repository: Repository, branch: str) -> Sha | None:
@@ -117,6 +119,15 @@ class MirrorRepositories:
         """See `core.ports.Repositories`."""
         await self._having(repository, *without)
         return await self._look(repository, tip, lambda at: _history(at, without))
+
+    async def patches(self, repository: Repository, commits: Collection[Sha]) -> dict[Sha, Patch]:
+        """See `core.ports.Repositories`. What a commit did never changes, so each is looked at once."""
+        if unseen := [one for one in dict.fromkeys(commits) if one not in self._patches]:
+            for first in range(0, len(unseen), _AT_ONCE):
+                some = unseen[first : first + _AT_ONCE]
+                found = await self._look(repository, some[0], lambda at, some=some: _patches(at, some))
+                self._patches |= {sha: found.get(sha) for sha in some}
+        return {sha: patch for sha in commits if (patch := self._patches.get(sha))}
 
     async def commit_epoch(self, repository: Repository, commit: Sha) -> int:
         return await self._look(repository, commit, lambda at: at.committed_date)
@@ -353,6 +364,21 @@ def _history(at: Commit, without: Collection[Sha]) -> tuple[Logged, ...]:
         )
         for one in found
     )
+
+
+def _patches(at: Commit, commits: Sequence[Sha]) -> dict[Sha, Patch]:
+    """By `git patch-id`, of the diff and of the same one the other way round."""
+    plain, inverse = _patch_ids(at, commits), _patch_ids(at, commits, "-R")
+    return {sha: Patch(patch, inverse[sha]) for sha, patch in plain.items() if sha in inverse}
+
+
+def _patch_ids(at: Commit, commits: Sequence[Sha], *more: str) -> dict[Sha, str]:
+    # Nobody's configuration, and no attribute of a tree, may make another text of a diff.
+    exact = ("--full-index", "--binary", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--no-prefix")
+    words = ("--no-walk=unsorted", "-p", "--diff-merges=first-parent", "--format=commit %H", *exact, *more, *commits)
+    shown = at.repo.git.log(*words, as_process=True)
+    rows = str(at.repo.git.patch_id("--verbatim", istream=shown.stdout)).splitlines()
+    return {Sha(sha): patch for patch, sha in (row.split() for row in rows)}
 
 
 def _changed(at: Commit, other: Sha) -> frozenset[str]:

@@ -60,6 +60,16 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class Patch(msgspec.Struct, frozen=True):
+    """What a commit did to its first parent, by its content: equal for whatever does the same elsewhere.
+
+    `inverse` is the `id` of whatever takes it back.
+    """
+
+    id: str
+    inverse: str
+
+
 class Repositories(Protocol):
     """Engine-owned bare mirrors and disposable worktrees; never a person's checkout (L33)."""
 
@@ -94,6 +104,10 @@ class Repositories(Protocol):
     async def changed_paths(self, repository: Repository, old: Sha, new: Sha) -> frozenset[str]: ...
     async def history(self, repository: Repository, tip: Sha, *without: Sha) -> tuple[Logged, ...]:
         """Every commit that `tip` contains and none of `without` does, children before their parents."""
+        ...
+
+    async def patches(self, repository: Repository, commits: Collection[Sha]) -> dict[Sha, Patch]:
+        """What each of `commits` did; one that changed nothing is left out. Line numbers do not count, blanks do."""
         ...
 
     async def commit_epoch(self, repository: Repository, commit: Sha) -> int:

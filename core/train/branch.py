@@ -19,7 +19,6 @@ from core.tasks import Task
 from core.words import short
 
 _TASK = re.compile(r"^Task: ([a-z0-9-]+)$", re.MULTILINE)
-_REVERTS = re.compile(r"\bThis reverts commit ([0-9a-f]{40})\b")
 _OURS = "Stationmaster"
 _PINS = "Pin "
 
@@ -39,8 +38,8 @@ class Foreign(msgspec.Struct, frozen=True, kw_only=True):
 
 class ReleaseBranch(msgspec.Struct, frozen=True, kw_only=True):
     """A repository as origin is now; `release` and `main` are None, and a member's branch not in `heads`, when origin
-    has no such branch. `landed`: the first-parent line of release down to main, newest first. `reverts`: a commit that
-    was taken back → the commit that did it.
+    has no such branch. `landed`: the first-parent line of release down to main, newest first. `merged`: what came on
+    top of the members' work, whenever that was merged. `reverts`: a commit that is out → the one that took it out.
     """
 
     repository: Package | App
@@ -48,6 +47,7 @@ class ReleaseBranch(msgspec.Struct, frozen=True, kw_only=True):
     main: Sha | None
     heads: Mapping[str, Sha]
     landed: tuple[Logged, ...]
+    merged: tuple[Logged, ...] = ()
     reverts: Mapping[Sha, Sha]
 
     def merges_of(self, task: str) -> list[Logged]:
@@ -94,13 +94,20 @@ async def look_at(repository: Package | App, branches: Collection[str], ports: P
     history: Sequence[Logged] = ()
     if release in heads and main in heads:
         history = await ports.repositories.history(repository, heads[release], heads[main])
+    tips = [heads[name] for name in (release, main) if name in heads]
+    if len(tips) > 1 and await ports.repositories.relation(repository, *tips) in (Relation.AHEAD, Relation.EQUAL):
+        del tips[1]  # release has all of main
+    mine = {branch: heads[branch] for branch in branches if branch in heads}
+    since = await _since(repository, mine, tips[::-1], ports)  # newest first: main has what release lacks
+    known = {one.sha for one in history}
     return ReleaseBranch(
         repository=repository,
         release=heads.get(release),
         main=heads.get(main),
-        heads={branch: heads[branch] for branch in branches if branch in heads},
+        heads=mine,
         landed=first_parents(heads.get(release), history),
-        reverts=_reverts(history),
+        merged=tuple(since),
+        reverts=await _reverts(repository, [*history, *(one for one in since if one.sha not in known)], ports),
     )
 
 
@@ -141,7 +148,15 @@ async def trouble_of(task: str, branch: str, found: ReleaseBranch, ports: Ports)
                 "does not contain it any more",
                 revert_command(found.repository, merge),
             )
-    for one in found.landed:
+    return await taken_back(task, branch, found, ports)
+
+
+async def taken_back(task: str, branch: str, found: ReleaseBranch, ports: Ports) -> Reason | None:
+    """Why the work of `branch` is not in, although git takes it for merged; with the command that brings it back."""
+    head, where = found.heads.get(branch), found.repository.name
+    if head is None:
+        return None
+    for one in dict.fromkeys((*found.landed, *found.merged)):
         if one.sha in found.reverts and task_of(one) in ("", task) and await _shares(found, one, head, ports):
             return Reason(
                 f"work of {branch} was taken back on {found.repository.release_branch} of {where}",
@@ -192,10 +207,35 @@ def _is_pin(commit: Logged) -> bool:
     return commit.author == _OURS and len(commit.parents) == 1 and commit.message.startswith(_PINS)
 
 
-def _reverts(history: Sequence[Logged]) -> dict[Sha, Sha]:
-    """Newest first, so that a revert which was reverted itself no longer counts."""
+async def _reverts(repository: Repository, history: Sequence[Logged], ports: Ports) -> dict[Sha, Sha]:
+    """What of `history` (newest first) is out → what took it out: a later commit with the inverse patch, until one with
+    its own patch brings it back. By patch, never by message.
+    """
+    patches = await ports.repositories.patches(repository, [one.sha for one in history])
+    places: dict[str, list[int]] = {}
+    for at, one in enumerate(history):
+        if one.sha in patches:
+            places.setdefault(patches[one.sha].id, []).append(at)
     found: dict[Sha, Sha] = {}
-    for one in history:
-        if one.sha not in found:
-            found |= {Sha(undone): one.sha for undone in _REVERTS.findall(one.message)}
+    for at, one in enumerate(history):
+        patch = patches.get(one.sha)
+        if patch is None or patch.inverse not in places or patch.id == patch.inverse:
+            continue
+        out: Sha | None = None
+        for later in sorted((p for p in (*places[patch.id], *places[patch.inverse]) if p < at), reverse=True):
+            takes_out = patches[history[later].sha].id == patch.inverse
+            out = (out or history[later].sha) if takes_out else None
+        if out:
+            found[one.sha] = out
     return found
+
+
+async def _since(
+    repository: Package | App, heads: Mapping[str, Sha], tips: Sequence[Sha], ports: Ports
+) -> list[Logged]:
+    """What came on `tips` on top of branches that they contain: a task may have ridden, or shipped, before."""
+    found: dict[Sha, Logged] = {}
+    for head, tip in itertools.product(heads.values(), tips):
+        if await ports.repositories.relation(repository, tip, head) in (Relation.AHEAD, Relation.EQUAL):
+            found |= {one.sha: one for one in await ports.repositories.history(repository, tip, head)}
+    return list(found.values())

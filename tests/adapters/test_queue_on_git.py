@@ -148,3 +148,117 @@ async def test_pins_of_ours_are_taken_back_before_more_is_merged_and_stay_when_n
     assert yard.team.head("release") == grown.tip
     assert yard.team.git("show", f"{grown.tip}:one", at=yard.team.origin) == "locked anew"
     assert await yard.ours.relation(yard.hub, grown.tip, pinned) is Relation.AHEAD, "nothing is forced"
+
+
+# ── taken back, by patch ───────────────────────────────────────────────────────────────────────────────────────────
+
+REVERTS = {
+    "as git words it": "git revert --no-edit -m 1 {merge}",
+    "with a reference": "git revert --reference -m 1 --no-edit {merge} || git commit -q --allow-empty -m x",
+    "under another title": "git revert --no-commit -m 1 {merge} && git commit -q -m 'Quieten the alarm'",
+    "by hand": "git rm -q one && git commit -q -m 'Clean up'",
+    "through a pull request": (
+        "git switch -q -c pr && git revert --no-commit -m 1 {merge} && git commit -q -m 'Fix' && git switch -q release"
+        " && git merge -q --no-ff -m 'Merge pull request 7' pr && git branch -D pr"
+    ),
+    "squashed from a pull request": (
+        "git switch -q -c pr && git revert --no-edit -m 1 {merge} && git switch -q release"
+        " && git merge -q --squash pr && git commit -q -m 'Fix (#7)' && git branch -D pr"
+    ),
+    "three times": ("git revert --no-edit -m 1 {merge} && git revert --no-edit HEAD && git revert --no-edit HEAD"),
+}
+_ON_RELEASE = "git switch -q release && git pull -q --ff-only && {} && git push -q origin release"
+
+
+@pytest.mark.parametrize("revert", REVERTS.values(), ids=REVERTS.keys())
+async def test_work_that_was_taken_back_is_ejected_however_that_is_worded(yard: Yard, revert: str) -> None:
+    """It rode, was recorded shipped, stood in the notes, and was not in production."""
+    branch = await yard.pushed(ONE, TWO)
+    merge = next(one.commit for one in branch.merges if one.task == "one")
+    yard.type(_ON_RELEASE.format(revert.format(merge=merge)))
+    _, [ejection] = await yard.queue(ONE, TWO)
+    assert ejection.task == "one" and "was taken back" in ejection.because
+    yard.type(ejection.because.rpartition(" — ")[2])
+    back, ejections = await yard.queue(ONE, TWO)
+    assert ejections == ()
+    assert "one" in yard.team.git("ls-tree", "--name-only", back.tip, at=yard.team.origin).split()
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        "git revert --no-edit -m 1 {merge} && git revert --no-edit HEAD",
+        "echo more >> one && git commit -q -a -m 'This reverts commit {merge}.'",
+        "echo x > three && git add three && git commit -q -m 'Revert \"Merge task one\"'",
+        "git commit -q --allow-empty -m 'This reverts commit {merge}.'",
+    ],
+)
+async def test_what_only_says_that_it_takes_back_takes_nothing_back(yard: Yard, harmless: str) -> None:
+    branch = await yard.pushed(ONE)
+    yard.type(_ON_RELEASE.format(harmless.format(merge=branch.tip)))
+    _, ejections = await yard.queue(ONE)
+    assert ejections == ()
+
+
+async def test_a_task_that_shipped_and_was_taken_back_on_main_does_not_ride_as_merged(yard: Yard) -> None:
+    """Train abandoned, the offered revert typed, a hotfix shipped, and the task rode again without its work."""
+    branch = await yard.pushed(ONE)
+    yard.type(_ON_RELEASE.format(f"git revert --no-edit -m 1 {branch.tip}"))
+    yard.type("git push -q origin release:main")
+    _, [ejection] = await yard.queue(ONE)
+    assert "was taken back" in ejection.because
+    yard.type(ejection.because.rpartition(" — ")[2])
+    back, ejections = await yard.queue(ONE)
+    assert ejections == ()
+    assert "one" in yard.team.git("ls-tree", "--name-only", back.tip, at=yard.team.origin).split()
+
+
+async def test_a_hotfix_on_main_that_takes_a_shipped_task_back_is_seen_from_a_release_that_lacks_it(
+    yard: Yard,
+) -> None:
+    branch = await yard.pushed(ONE)
+    yard.type("git push -q origin origin/release:refs/heads/main")
+    undo = f"git revert --no-edit -m 1 {branch.tip}"
+    yard.type(f"git switch -q -C main origin/release && {undo} && git push -q origin main")
+    _, [ejection] = await yard.queue(ONE)
+    assert "was taken back" in ejection.because
+
+
+async def test_a_revert_at_other_lines_is_still_one(yard: Yard) -> None:
+    lines = "".join(f"{number}\n" for number in range(40))
+    base = yard.team.commit("base", on=yard.root, push="main", a=lines)
+    yard.team.git("push", "-q", "origin", ":feat/one")
+    yard.team.commit("work", on=base, push="feat/one", a=lines.replace("30\n", "30\nnew\n"))
+    branch = await yard.pushed(ONE)
+    above = "sed -i '1i above' a && git commit -q -a -m above"
+    yard.type(_ON_RELEASE.format(f"{above} && git revert --no-edit -m 1 {branch.tip}"))
+    _, [ejection] = await yard.queue(ONE)
+    assert "was taken back" in ejection.because
+
+
+async def test_a_revert_that_differs_in_blanks_only_is_none(yard: Yard) -> None:
+    branch = await yard.pushed(ONE)
+    yard.type(_ON_RELEASE.format("printf ' one' > one && git commit -q -a -m blanks"))
+    assert (await yard.queue(ONE))[1] == ()
+    assert branch.merges
+
+
+async def test_a_mode_and_a_binary_that_were_taken_back_are_seen(yard: Yard) -> None:
+    yard.team.git("switch", "-q", "-C", "work", "origin/main")
+    (yard.team.clone / "a").chmod(0o755)
+    (yard.team.clone / "b.bin").write_bytes(bytes(range(256)))
+    yard.team.git("add", "--all")
+    yard.team.git("commit", "-q", "-m", "odd")
+    yard.team.git("push", "-qf", "origin", "HEAD:refs/heads/feat/one")
+    branch = await yard.pushed(ONE)
+    yard.type(_ON_RELEASE.format(f"git revert --no-commit -m 1 {branch.tip} && git commit -q -m tidy"))
+    _, [ejection] = await yard.queue(ONE)
+    assert "was taken back" in ejection.because
+
+
+async def test_a_thousand_commits_are_looked_at_at_once(yard: Yard) -> None:
+    branch = await yard.pushed(ONE)
+    many = "for n in $(seq 300); do echo $n > n; git add n; git commit -q -m $n; done"
+    yard.type(_ON_RELEASE.format(f"{many}; git revert --no-edit -m 1 {branch.tip}"))
+    _, [ejection] = await yard.queue(ONE)
+    assert "was taken back" in ejection.because

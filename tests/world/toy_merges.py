@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from core.errors import Refused
-from core.ports import Conflict, Logged
+from core.ports import Conflict, Logged, Patch
 from core.registry import Repository, Sha
 from tests.world.toy import Place, World
 
@@ -23,6 +23,17 @@ class ToyMerges(Place):
         hidden = set[Sha]().union(*(world.ancestors(one) for one in without))
         shown = sorted(world.ancestors(tip) - hidden, key=lambda sha: (-len(world.ancestors(sha)), sha))
         return tuple(_logged(world, sha) for sha in shown)
+
+    async def patches(self, repository: Repository, commits: Collection[Sha]) -> dict[Sha, Patch]:
+        world, found = self._world, dict[Sha, Patch]()
+        for sha in commits:
+            parents, after = world.commits[sha]
+            before = world.commits[parents[0]][1] if parents else {}
+            paths = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+            if paths:
+                there, back = ([(p, a.get(p), b.get(p)) for p in paths] for a, b in ((before, after), (after, before)))
+                found[sha] = Patch(repr(there), repr(back))
+        return found
 
     async def merge(self, repository: Repository, ours: Sha, theirs: Sha, message: str) -> Sha | Conflict:
         world = self._world

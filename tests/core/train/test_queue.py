@@ -64,9 +64,13 @@ class Yard:
     def revert(self, repository: str, commit: Sha) -> Sha:
         """Somebody takes `commit` back on the release branch."""
         tip = self.world.refs[repository, "release"]
-        before = self.world.commits[self.world.commits[commit][0][0]][1]
-        made = self.world.commit({**before, "reverted": commit.encode()}, tip)
-        self.world.messages[made] = ("somebody", f'Revert "x"\n\nThis reverts commit {commit}, reversing\nchanges')
+        before, after = self.world.commits[self.world.commits[commit][0][0]][1], self.world.commits[commit][1]
+        files = dict(self.world.commits[tip][1])
+        for path in before.keys() | after.keys():
+            if before.get(path) != after.get(path):
+                files.pop(path, None)
+                files |= {path: before[path]} if path in before else {}
+        made = self.world.commit(files, tip)
         self.world.refs[repository, "release"] = made
         return made
 
