@@ -72,6 +72,7 @@ def repinned(manifest: bytes, pins: Sequence[Pin]) -> bytes:
         next_ = "name it in pyproject.toml, then release prepare"
         raise Refused.all(Reason(f"{name} cannot be pinned", why, next_) for name in strangers)
     _require_allowed(document, wanted)
+    _require_fresh(document, wanted)
     for key in [key for key in sources if canonicalize_name(key) in wanted]:
         if commit := wanted[canonicalize_name(key)].commit:
             for source in _alternatives(sources[key]):
@@ -109,6 +110,20 @@ def _require_allowed(document: Table, wanted: Mapping[str, Pin]) -> None:
             problems.append(Reason(what, why, "widen the constraint, then release prepare"))
     if problems:
         raise Refused.all(problems)
+
+
+def _require_fresh(document: Table, wanted: Mapping[str, Pin]) -> None:
+    """Refused where the team's own policy keeps uv from versions as new as those that ride: no delay ends that."""
+    until = _table(document, "tool", "uv").get("exclude-newer")
+    exempt = {canonicalize_name(name) for name in _table(document, "tool", "uv", "exclude-newer-package")}
+    if until is None or not (late := sorted(wanted.keys() - exempt)):
+        return
+    line = ", ".join(f"{name} = false" for name in late)
+    raise Refused(
+        f"the policy of pyproject.toml keeps {', '.join(late)} out",
+        f'[tool.uv] exclude-newer = "{until}", and what rides is published when it ships',
+        f"add to [tool.uv]: exclude-newer-package = {{ {line} }}, then release prepare",
+    )
 
 
 def _without_references(sources: Table, key: str) -> None:
