@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import posixpath
 import re
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _AT_ONCE = 500  # commits on one command line
 _WHO = "Stationmaster <stationmaster@localhost>"
+_LINK = 0o120000
 _NO_REF = "refs/derived"  # git insists on a name while it imports
 _DEPLOY_SECONDS = 3600.0  # a platform builds while we push
 _ADVICE = {
@@ -106,6 +108,13 @@ class MirrorRepositories:
     async def mode(self, repository: Repository, commit: Sha, path: str) -> str:
         return await self._look(repository, commit, lambda at: _entry(at.tree, path)[0])
 
+    async def paths(self, repository: Repository, commit: Sha) -> frozenset[str]:
+        """See `core.ports.Repositories`."""
+        mirror = await self._having(repository, commit)
+        told = await self._mirrors.git(mirror, "ls-tree", "-r", "-z", "--full-tree", commit)
+        rows = (row.partition("\t") for row in told.split("\0") if row)
+        return frozenset(path for what, _, path in rows if what.split()[1] == "blob")
+
     async def parents(self, repository: Repository, commit: Sha) -> tuple[Sha, ...]:
         """In the order of the commit; none for the first commit of all."""
         return await self._look(repository, commit, lambda at: tuple(Sha(parent.hexsha) for parent in at.parents))
@@ -143,6 +152,9 @@ class MirrorRepositories:
         before, epoch = await self._look(
             repository, parent, lambda at: ({path: _entry(at.tree, path) for path in files}, at.committed_date)
         )
+        if links := sorted(path for path, (mode, _) in before.items() if mode == f"{_LINK:06o}"):
+            what = f"{', '.join(links)} of {repository.name} cannot be written"
+            raise Refused(what, "it is a symbolic link", "put the file in its place, then release prepare")
         stored = await self._stored(mirror, parent, files)
         modes = {path: "100755" if before[path][0] == "100755" else "100644" for path in files}
         after = {path: (modes[path], stored.get(path) or _id(files[path])) for path in files}
@@ -385,12 +397,21 @@ def _changed(at: Commit, other: Sha) -> frozenset[str]:
     return frozenset(path for diff in at.diff(other) for path in (diff.a_path, diff.b_path) if path)
 
 
-def _blob(tree: Tree, path: str) -> bytes | None:
+def _blob(tree: Tree, path: str, *, may_be_link: bool = True) -> bytes | None:
     try:
         entry = tree / path
     except KeyError:
         return None
-    return cast(bytes, entry.data_stream.read()) if entry.type == "blob" else None
+    if entry.type != "blob":
+        return None
+    content = cast(bytes, entry.data_stream.read())
+    if entry.mode != _LINK:
+        return content
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(path), content.decode(errors="replace")))
+    if may_be_link and target[:1] not in "/." and (found := _blob(tree, target, may_be_link=False)) is not None:
+        return found
+    why = f"it leads to {target}, which is no file of the same commit"
+    raise Refused(f"{path} is a symbolic link that cannot be followed", why, "put the file in its place")
 
 
 def _entry(tree: Tree, path: str) -> tuple[str, str]:

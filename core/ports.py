@@ -90,7 +90,14 @@ class Repositories(Protocol):
         ...
 
     async def read(self, repository: Repository, commit: Sha, path: str) -> bytes | None:
-        """The bytes of `path` at `commit` (L10); None: no such file there."""
+        """The bytes of `path` at `commit` (L10); None: no such file there.
+
+        A symbolic link is followed once, to a file of the same commit; Refused where it leads anywhere else.
+        """
+        ...
+
+    async def paths(self, repository: Repository, commit: Sha) -> frozenset[str]:
+        """Every file and symbolic link at `commit`, from the root of the repository."""
         ...
 
     async def mode(self, repository: Repository, commit: Sha, path: str) -> str:
@@ -119,7 +126,10 @@ class Repositories(Protocol):
         ...
 
     async def derive(self, repository: Repository, parent: Sha, files: Mapping[str, bytes], message: str) -> Sha:
-        """A child of `parent` in the mirror with `files` replaced; the same input gives the same commit. Not pushed."""
+        """A child of `parent` in the mirror with `files` replaced; the same input gives the same commit. Not pushed.
+
+        Refused when one of them is a symbolic link there.
+        """
         ...
 
     async def merge(self, repository: Repository, ours: Sha, theirs: Sha, message: str) -> Sha | Conflict:
@@ -145,11 +155,48 @@ class Repositories(Protocol):
 
 
 class Dependency(msgspec.Struct, frozen=True):
-    """One dependency in a manifest. `by_reference`: from a branch, commit or path. `locked`: version in the lock."""
+    """One dependency that the files of a consumer name.
+
+    `by_reference`: from a branch, commit, address or path, in its manifests or in its lock. `locked`: its version in
+    the lock, of what the lock takes from a registry. `unread_in`: the file, and its line, that names it and that
+    nobody here can re-pin.
+    """
 
     name: str
     by_reference: bool
     locked: str | None = None
+    unread_in: str = ""
+
+
+class Origin(StrEnum):
+    """Where a lock takes an entry from; WORKSPACE: the consumer's own tree."""
+
+    REGISTRY = "registry"
+    GIT = "git"
+    PATH = "path"
+    URL = "url"
+    WORKSPACE = "workspace"
+
+
+class Locked(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """One entry of a lock; a name that is locked more than once has several.
+
+    `source`: the address as the lock says it, without the commit. `commit`: of what comes from git. `hashes`: what the
+    lock says of the bytes, sorted (`sha256:…`). `requires`: the names that the lock says it needs, sorted.
+    """
+
+    name: str
+    origin: Origin
+    version: str = ""
+    source: str = ""
+    commit: Sha | None = None
+    hashes: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+
+    @property
+    def exact(self) -> str:
+        """What a pin compares: the commit of what comes from git, else the version."""
+        return self.commit or self.version
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -186,8 +233,8 @@ class Pin(msgspec.Struct, frozen=True, order=True):
 class Ecosystem(Protocol):
     """A package registry and its tools. One contract suite holds over all of them.
 
-    `manifest` and `lock` are paths from the root of a consumer; `credentials` names of environment variables that
-    publishing needs; `tools` are programs that must be installed.
+    `manifest` and `lock` are the paths of a consumer's first manifest and of its one lock, from its root;
+    `credentials` names of environment variables that publishing needs; `tools` are programs that must be installed.
     """
 
     name: str
@@ -211,30 +258,26 @@ class Ecosystem(Protocol):
         """True when `range` allows `version`; a prerelease only where the range names one. Pure."""
         ...
 
-    def dependencies(self, files: Mapping[str, bytes | None]) -> tuple[Dependency, ...]:
-        """Direct dependencies of a consumer or a package; `files`: path → bytes, None where absent. Pure.
-
-        `dependency_files` names the paths it wants.
+    def consumer_files(self, paths: Collection[str]) -> tuple[str, ...]:
+        """Which of all `paths` at a commit to read of a consumer: every manifest, the lock, the tool's settings, and
+        files of kinds that nobody here can re-pin. Empty when it has nothing of this ecosystem. Pure.
         """
         ...
 
-    def dependency_files(self, package: Package | None) -> tuple[str, ...]:
-        """Paths to read for `dependencies`; `package` None: of a consumer."""
+    def dependencies(self, files: Mapping[str, bytes]) -> tuple[Dependency, ...]:
+        """What the `consumer_files` of a consumer name, and what its lock does not take from a registry. Pure."""
         ...
 
-    def repinned(self, manifest: bytes, pins: Sequence[Pin]) -> bytes:
-        """The manifest with each pinned dependency at exactly `==version`; all else to the letter as before. Pure.
+    def repinned(self, files: Mapping[str, bytes], pins: Sequence[Pin]) -> Mapping[str, bytes]:
+        """Those of `files` that change when each pinned dependency is at exactly `==version`, wherever it stands; all
+        else to the letter as before. Pure.
 
         A pin to a commit keeps where the repository is; Refused when the dependency does not come from git.
         """
         ...
 
-    def locked_versions(self, lock: bytes) -> Mapping[str, str]:
-        """Distribution → version, only of those that the lock takes from the registry (not git, not path). Pure."""
-        ...
-
-    def locked_commits(self, lock: bytes) -> Mapping[str, str]:
-        """Distribution → commit, only of those that the lock takes from git. Pure."""
+    def locked(self, files: Mapping[str, bytes]) -> tuple[Locked, ...]:
+        """Every entry of the lock among `files`, sorted; none when there is no lock. Pure."""
         ...
 
     def is_newer(self, version: str, than: str) -> bool:

@@ -113,6 +113,14 @@ class Registry(msgspec.Struct, frozen=True):
         """Packages, then apps."""
         return {**self.packages, **self.apps}
 
+    @property
+    def distributions(self) -> dict[str, tuple[str, ...]]:
+        """Ecosystem → the names in its registry that are ours, sorted."""
+        found: dict[str, tuple[str, ...]] = {}
+        for one in self.packages.values():
+            found[one.ecosystem] = tuple(sorted({*found.get(one.ecosystem, ()), one.distribution}))
+        return found
+
     def app(self, name: str) -> App:
         """The registered app `name`; Refused, for a package too, names the nearest one."""
         if name not in self.apps:

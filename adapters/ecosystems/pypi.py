@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urljoin
 
 import msgspec
 from packaging.version import Version
 
-from adapters.ecosystems import pyproject, python_version, wheel
+from adapters.ecosystems import pyproject, python_version, uv_lock, wheel
 from adapters.ecosystems.wheel import file_identity
 from adapters.web import Web
 from core.errors import Refused, StepFailed, Trouble, Unreachable
-from core.ports import Declared, Dependency, Finished, Listing, Pin, Processes
+from core.ports import Declared, Finished, Listing, Locked, Pin, Processes
 from core.registry import Argv, Package
 from core.releases import Artefact
 
@@ -27,7 +27,6 @@ _TAKEN = re.compile(r"do not match|File already exists|filename has already been
 _DENIED = re.compile(r"status code 40[13]|Missing credentials|401 Unauthorized|403 Forbidden")
 _REJECTED = re.compile(r"status code 4(?!08|09|25|29)\d\d")
 _YANKED = re.compile(r"`([^`=]+)==([^`]+)` is yanked")
-_POLICY = re.compile(r"exclude-newer|filtered by .exclude")
 _LATER = re.compile(
     r"there is no version of|only \S+ is available|not found in the package registry|Failed to fetch|timed out"
     r"|error sending request|HTTP status server error|\(404 Not Found\)|\(429 Too Many Requests\)"
@@ -70,13 +69,12 @@ class PyPI:
     """See `core.ports.Ecosystem`. Names of distributions come out normalised (PEP 503)."""
 
     name = "pypi"
-    manifest = "pyproject.toml"
-    lock = "uv.lock"
+    manifest = pyproject.MANIFEST
+    lock = pyproject.LOCK
     credentials: tuple[str, ...] = ("UV_PUBLISH_TOKEN",)
     tools: tuple[str, ...] = ("uv",)
     repinned = staticmethod(pyproject.repinned)
-    locked_versions = staticmethod(pyproject.locked_versions)
-    locked_commits = staticmethod(pyproject.locked_commits)
+    dependencies = staticmethod(pyproject.dependencies)
     accepts = staticmethod(wheel.accepts)
 
     def __init__(self, processes: Processes, web: Web, settings: PyPISettings) -> None:
@@ -89,12 +87,13 @@ class PyPI:
     def declared(self, package: Package, files: Sequence[Path]) -> Declared:
         return wheel.declared(files, self._settings.publish_url)
 
-    def dependency_files(self, package: Package | None) -> tuple[str, ...]:
-        """The manifest; of a consumer its lock too."""
-        return (self.manifest,) if package else (self.manifest, self.lock)
+    def consumer_files(self, paths: Collection[str]) -> tuple[str, ...]:
+        """Every manifest, of which the root's says which are members of its workspace, and the lock."""
+        wanted = {self.manifest, self.lock}
+        return tuple(sorted(path for path in paths if path in wanted or path.endswith(f"/{self.manifest}")))
 
-    def dependencies(self, files: Mapping[str, bytes | None]) -> tuple[Dependency, ...]:
-        return pyproject.dependencies(files.get(self.manifest) or b"", files.get(self.lock) or b"")
+    def locked(self, files: Mapping[str, bytes]) -> tuple[Locked, ...]:
+        return uv_lock.entries(files.get(self.lock, b""))
 
     def is_newer(self, version: str, than: str) -> bool:
         return Version(version) > Version(than)
@@ -152,20 +151,10 @@ class PyPI:
         )
 
     async def refresh_lock(self, worktree: Path, pins: Sequence[Pin], *, log: Path) -> None:
-        """See the port. A manifest without the exact pin is refused: uv would keep the old version and exit 0."""
-        manifest = (worktree / self.manifest).read_bytes()
-        if self.repinned(manifest, pins) != manifest:
-            raise Refused(
-                f"{self.manifest} is not pinned",
-                "only an exact pin proves that the lock moved",
-                "release resume: the step pins it first",
-            )
+        """See the port."""
         [argv] = self.lock_commands(pins)
         done = await self._processes.run(argv, cwd=worktree, env=self._env, log=log)
         said = _said(done)
-        if done.exit_code and _POLICY.search(said):
-            next_ = "exempt what rides in [tool.uv]: exclude-newer-package = { NAME = false }, then release prepare"
-            raise Refused("a policy of the team keeps uv from what is new", said, next_)
         if done.exit_code and _LATER.search(said) and not _DENIED.search(said):
             raise StepFailed("uv lock cannot resolve yet", said, "release resume, in a few minutes")
         if done.exit_code:
@@ -174,9 +163,10 @@ class PyPI:
         # An exact pin of what was yanked locks all the same, with a warning (toolchains.md 3).
         if yanked := [f"{name} {version}" for name, version in _YANKED.findall(said) if wanted.get(name) == version]:
             raise Refused(f"{', '.join(yanked)} is yanked", said, "bump the version, then release prepare")
-        lock = (worktree / self.lock).read_bytes()
-        locked = {**self.locked_versions(lock), **self.locked_commits(lock)}
-        if stuck := sorted(name for name, exact in wanted.items() if locked.get(name) != exact):
+        locked = self.locked({self.lock: (worktree / self.lock).read_bytes()})
+        moved = {one.name for one in locked if one.exact == wanted.get(one.name)}
+        # uv keeps an old version and exits 0.
+        if stuck := sorted(wanted.keys() - moved):
             raise StepFailed(
                 f"the lock did not move to the new {', '.join(stuck)}", said, "release resume, in a few minutes"
             )

@@ -5,6 +5,8 @@ Distribution names come out normalised (PEP 503). What cannot be read is refused
 
 from __future__ import annotations
 
+import codecs
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import cast
@@ -13,73 +15,124 @@ import msgspec
 import tomlkit
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import String
 
+from adapters.ecosystems.uv_lock import entries
 from core.errors import Reason, Refused
-from core.ports import Dependency, Pin
+from core.ports import Dependency, Locked, Origin, Pin
 
 Table = MutableMapping[str, object]
 
+MANIFEST, LOCK = "pyproject.toml", "uv.lock"
 _HEAD = re.compile(r"\s*([A-Za-z0-9._-]+)\s*(\[[^\]]*\])?")
 _REFERENCES = {"git", "path", "url", "workspace"}
 
 
-class _Locked(msgspec.Struct):
-    name: str
-    source: dict[str, object]
-    version: str = ""
+class _Manifest(msgspec.Struct):
+    """One `pyproject.toml`, which `path` names; the tables are changed in place."""
+
+    path: str
+    document: Table
 
 
-class _Lock(msgspec.Struct):
-    package: list[_Locked] = []
-
-
-def dependencies(manifest: bytes, lock: bytes) -> tuple[Dependency, ...]:
-    """What any section of the manifest names, in its order, then what only the lock takes from elsewhere.
+def dependencies(files: Mapping[str, bytes]) -> tuple[Dependency, ...]:
+    """What any section of a manifest names, in its order, then what only the lock takes from elsewhere.
 
     By reference when a URL or `[tool.uv.sources]` says so, or when the lock has it from anywhere but a registry:
     groups, extras, overrides and members of a workspace ship like everything else.
     """
-    document = _parsed(manifest)
-    references = {canonicalize_name(key) for key, source in _sources(document).items() if _is_reference(source)}
-    elsewhere, locked = _from_elsewhere(lock), locked_versions(lock)
+    manifests, held = _manifests(files), entries(files.get(LOCK, b""))
+    # The application itself is in its lock as well.
+    root = {one.name for one in held if one.origin is Origin.WORKSPACE and one.source == "."}
+    elsewhere = {one.name for one in held if one.origin is not Origin.REGISTRY} - root
+    references = elsewhere | {
+        str(canonicalize_name(key))
+        for one in manifests
+        for key, source in _sources(one.document).items()
+        if _is_reference(source)
+    }
     found: dict[str, bool] = {}
-    for section in _sections(document):
+    for section in (section for one in manifests for section in _sections(one.document)):
         for wanted in (_requirement(text) for text in section if isinstance(text, str)):
             name = canonicalize_name(wanted.name)
-            found[name] = found.get(name, False) or wanted.url is not None or name in references | elsewhere
+            found[name] = found.get(name, False) or wanted.url is not None or name in references
     found |= dict.fromkeys(sorted(elsewhere - found.keys()), True)
-    return tuple(Dependency(name, by_reference, locked.get(name)) for name, by_reference in found.items())
+    return tuple(Dependency(name, by_reference, _version(name, held)) for name, by_reference in found.items())
 
 
-def repinned(manifest: bytes, pins: Sequence[Pin]) -> bytes:
+def repinned(files: Mapping[str, bytes], pins: Sequence[Pin]) -> Mapping[str, bytes]:
     """`name[extras]==version; marker` wherever it is asked for, and none but an index in `[tool.uv.sources]` any more;
     all else to the letter.
 
     A pin to a commit leaves the entry, or the URL, and has it name that commit. Refused when no section names it, or a
     constraint forbids it.
     """
-    document = _parsed(manifest)
-    sources, wanted = _sources(document), {str(canonicalize_name(pin.distribution)): pin for pin in pins}
+    manifests, wanted = _manifests(files), {str(canonicalize_name(pin.distribution)): pin for pin in pins}
     named: set[str] = set()
-    for section in _sections(document):
+    for section in (section for one in manifests for section in _sections(one.document)):
         named |= _pin_all(section, wanted)
     if strangers := sorted(wanted.keys() - named):
-        why = (
-            "the lock takes it from elsewhere, and no section of pyproject.toml names it: a member of the workspace may"
-        )
+        why = "the lock takes it from elsewhere, and no section of a pyproject.toml of the workspace names it"
         next_ = "name it in pyproject.toml, then release prepare"
         raise Refused.all(Reason(f"{name} cannot be pinned", why, next_) for name in strangers)
-    _require_allowed(document, wanted)
-    _require_fresh(document, wanted)
+    for one in manifests:
+        _require_allowed(one, wanted)
+        _point_sources(_sources(one.document), wanted)
+    after = {one.path: _written(one.document, files[one.path]) for one in manifests}
+    return {path: text for path, text in after.items() if text != files[path]}
+
+
+def _manifests(files: Mapping[str, bytes]) -> list[_Manifest]:
+    """The root's, then those of the members of its workspace, sorted."""
+    if MANIFEST not in files:
+        return []
+    root = _Manifest(MANIFEST, _parsed(files[MANIFEST], MANIFEST))
+    workspace = _table(root.document, "tool", "uv", "workspace")
+    globs, excluded = (cast("list[str]", workspace.get(key, [])) for key in ("members", "exclude"))
+    folders = sorted(path.removesuffix(f"/{MANIFEST}") for path in files if path.endswith(f"/{MANIFEST}"))
+    members = [folder for folder in folders if _matches(folder, globs) and not _matches(folder, excluded)]
+    return [root, *(_Manifest(path, _parsed(files[path], path)) for path in (f"{one}/{MANIFEST}" for one in members))]
+
+
+def _matches(folder: str, globs: Sequence[str]) -> bool:
+    """As uv reads a glob: `*` stays within one name, `**` is any number of them."""
+    return any(re.fullmatch(glob_pattern(posixpath.normpath(glob)), folder) for glob in globs)
+
+
+def glob_pattern(glob: str) -> str:
+    """The regular expression that a glob of a workspace stands for."""
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]/]+\])", glob)
+    meaning = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return "".join(
+        meaning.get(part) or (f"[{part[1:-1].replace('!', '^', 1)}]" if part[:1] == "[" else re.escape(part))
+        for part in parts
+    )
+
+
+def _version(name: str, held: Sequence[Locked]) -> str | None:
+    """The version of what the lock takes from a registry, and only from there; None: it does not."""
+    of_it = [one for one in held if one.name == name]
+    if not of_it or any(one.origin is not Origin.REGISTRY for one in of_it):
+        return None
+    return max((one.version for one in of_it), key=Version)
+
+
+def _point_sources(sources: Table, wanted: Mapping[str, Pin]) -> None:
+    """Let the sources of what is wanted name its commit, or nothing but an index."""
     for key in [key for key in sources if canonicalize_name(key) in wanted]:
         if commit := wanted[canonicalize_name(key)].commit:
             for source in _alternatives(sources[key]):
                 _point(source, key, commit)
         elif _is_reference(sources[key]):
             _without_references(sources, key)
-    return tomlkit.dumps(document).encode()  # pyright: ignore[reportUnknownMemberType]
+
+
+def _written(document: Table, before: bytes) -> bytes:
+    """The text of a document; what a person put before it, to mark its encoding, stays."""
+    mark = codecs.BOM_UTF8 if before.startswith(codecs.BOM_UTF8) else b""
+    return mark + tomlkit.dumps(document).encode()  # pyright: ignore[reportUnknownMemberType]
 
 
 def _pin_all(section: MutableSequence[object], wanted: Mapping[str, Pin]) -> set[str]:
@@ -98,32 +151,18 @@ def _pin_all(section: MutableSequence[object], wanted: Mapping[str, Pin]) -> set
     return named
 
 
-def _require_allowed(document: Table, wanted: Mapping[str, Pin]) -> None:
+def _require_allowed(manifest: _Manifest, wanted: Mapping[str, Pin]) -> None:
     """Refused where a constraint forbids what is wanted: uv would find no solution, or another one."""
     problems: list[Reason] = []
-    for text in _array(document, "tool", "uv", "constraint-dependencies"):
+    for text in _array(manifest.document, "tool", "uv", "constraint-dependencies"):
         limit = _requirement(str(text))
         pin = wanted.get(canonicalize_name(limit.name))
         if pin and pin.version and not limit.specifier.contains(pin.version, prereleases=True):
-            why = f"constraint-dependencies of pyproject.toml says {text}"
+            why = f"constraint-dependencies of {manifest.path} says {text}"
             what = f"{pin.package} {pin.version} is forbidden"
             problems.append(Reason(what, why, "widen the constraint, then release prepare"))
     if problems:
         raise Refused.all(problems)
-
-
-def _require_fresh(document: Table, wanted: Mapping[str, Pin]) -> None:
-    """Refused where the team's own policy keeps uv from versions as new as those that ride: no delay ends that."""
-    until = _table(document, "tool", "uv").get("exclude-newer")
-    exempt = {canonicalize_name(name) for name in _table(document, "tool", "uv", "exclude-newer-package")}
-    if until is None or not (late := sorted(wanted.keys() - exempt)):
-        return
-    line = ", ".join(f"{name} = false" for name in late)
-    raise Refused(
-        f"the policy of pyproject.toml keeps {', '.join(late)} out",
-        f'[tool.uv] exclude-newer = "{until}", and what rides is published when it ships',
-        f"add to [tool.uv]: exclude-newer-package = {{ {line} }}, then release prepare",
-    )
 
 
 def _without_references(sources: Table, key: str) -> None:
@@ -137,52 +176,12 @@ def _without_references(sources: Table, key: str) -> None:
         del sources[key]
 
 
-def _from_elsewhere(lock: bytes) -> set[str]:
-    """Names that the lock takes from git, a path, a URL or the workspace, in any of its forks; the root is not one."""
-    return {
-        name
-        for name, held in (_locked(lock) if lock.strip() else {}).items()
-        if any("registry" not in one.source and "." not in one.source.values() for one in held)
-    }
-
-
-def locked_versions(lock: bytes) -> Mapping[str, str]:
-    """Name → version of what comes from a registry, and only from there.
-
-    A name that is locked more than once gets all its versions, comma-separated: that equals no exact one.
-    """
-    return {
-        name: ", ".join(one.version for one in held)
-        for name, held in _locked(lock).items()
-        if all("registry" in one.source for one in held)
-    }
-
-
-def locked_commits(lock: bytes) -> Mapping[str, str]:
-    """Name → commit of what comes from git, and only from there; more than one comma-separated, as above."""
-    return {
-        name: ", ".join(str(one.source["git"]).rpartition("#")[2] for one in held)
-        for name, held in _locked(lock).items()
-        if all("git" in one.source for one in held)
-    }
-
-
-def _locked(lock: bytes) -> dict[str, list[_Locked]]:
+def _parsed(manifest: bytes, path: str) -> Table:
     try:
-        packages = msgspec.toml.decode(lock, type=_Lock).package
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused("uv.lock cannot be read", str(error), "run uv lock and commit it") from error
-    by_name: dict[str, list[_Locked]] = {}
-    for one in packages:
-        by_name.setdefault(one.name, []).append(one)
-    return by_name
-
-
-def _parsed(manifest: bytes) -> Table:
-    try:
-        return cast(Table, tomlkit.parse(manifest))
+        return cast(Table, tomlkit.parse(manifest.removeprefix(codecs.BOM_UTF8).decode()))
     except (TOMLKitError, UnicodeDecodeError) as error:
-        raise Refused("pyproject.toml cannot be read", str(error), "correct it, then release prepare") from error
+        next_ = "correct it (it has to be TOML in UTF-8), then release prepare"
+        raise Refused(f"{path} cannot be read", str(error), next_) from error
 
 
 def _table(parent: Table, *path: str) -> Table:

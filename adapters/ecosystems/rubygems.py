@@ -8,21 +8,23 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from adapters.ecosystems import gem_file, gem_versions, lock_changes
+from adapters.ecosystems import gem_file, gem_versions
 from adapters.ecosystems.gemfile import read_gemfile
+from adapters.ecosystems.gemfile_lock import direct, entries
 from adapters.ecosystems.gemfile_pins import pinned, pointed
 from adapters.web import Web
 from core.errors import Refused, StepFailed, Trouble, Unreachable
-from core.ports import Declared, Dependency, Finished, Listing, Pin, Processes
+from core.ports import Declared, Dependency, Finished, Listing, Locked, Origin, Pin, Processes
 from core.registry import Argv, Package
 from core.releases import Artefact
 
 _TAIL = {"Range": "bytes=-262144", "Accept-Encoding": "identity"}
+_OF_A_CONSUMER = re.compile(r"Gemfile\.lock|(.*/)?Gemfile([._-](?!lock$).*)?|.*\.(gemfile|gemspec)")
 _AUTH = re.compile(r"Access Denied|API key|doesn't have access|permission to push|credentials\.|OTP|multi-?factor")
 
 
@@ -68,39 +70,32 @@ class RubyGems:
     def declared(self, package: Package, files: Sequence[Path]) -> Declared:
         return gem_file.declared(files, self._settings.host)
 
-    def dependency_files(self, package: Package | None) -> tuple[str, ...]:
-        """Manifest and lock of a consumer; a package says what it needs when it is built."""
-        return () if package else (self.manifest, self.lock)
+    def consumer_files(self, paths: Collection[str]) -> tuple[str, ...]:
+        """The Gemfile with what it may evaluate, gemspecs, and the lock."""
+        return tuple(sorted(path for path in paths if _OF_A_CONSUMER.fullmatch(path)))
 
-    def dependencies(self, files: Mapping[str, bytes | None]) -> tuple[Dependency, ...]:
+    def dependencies(self, files: Mapping[str, bytes]) -> tuple[Dependency, ...]:
         """Direct dependencies; a gem that the text hides in Ruby is found in the lock."""
-        texts = {path: (content or b"").decode(errors="replace") for path, content in files.items()}
-        lock = texts.get(self.lock, "")
-        direct, _, unpublished = _locked(lock)
-        found = dict.fromkeys(direct, False)
+        lock = files.get(self.lock, b"")
+        locked = {one.name: one for one in entries(lock)}
+        found = dict.fromkeys(direct(lock), False) | {
+            one.name: True for one in locked.values() if one.origin is not Origin.REGISTRY
+        }
         for call in read_gemfile(files, self.manifest).calls:
             found[call.name] = found.get(call.name, False) or call.by_reference
-        published = self.locked_versions(lock.encode())
-        return tuple(
-            Dependency(name, by_reference or name in unpublished, published.get(name))
-            for name, by_reference in found.items()
-        )
+        published = {name: one.version for name, one in locked.items() if one.origin is Origin.REGISTRY}
+        return tuple(Dependency(name, by_reference, published.get(name)) for name, by_reference in found.items())
 
-    def repinned(self, manifest: bytes, pins: Sequence[Pin]) -> bytes:
+    def repinned(self, files: Mapping[str, bytes], pins: Sequence[Pin]) -> Mapping[str, bytes]:
         """The Gemfile with `gem "NAME", "= V"`, or `ref: "COMMIT"`, for each pin, its other options kept."""
         versions = {pin.distribution: pin.version for pin in pins if not pin.commit}
         commits = {pin.distribution: pin.commit for pin in pins if pin.commit}
-        files: dict[str, bytes] = {self.manifest: manifest}
-        files |= pinned(files, self.manifest, versions)
-        return (files | pointed(files, self.manifest, commits))[self.manifest]
+        after = {**files, **pinned(files, self.manifest, versions)}
+        after |= pointed(after, self.manifest, commits)
+        return {path: text for path, text in after.items() if text != files.get(path)}
 
-    def locked_versions(self, lock: bytes) -> Mapping[str, str]:
-        _, published, unpublished = _locked(lock.decode(errors="replace"))
-        return {name: version for name, version in published.items() if name not in unpublished}
-
-    def locked_commits(self, lock: bytes) -> Mapping[str, str]:
-        _, _, unpublished = _locked(lock.decode(errors="replace"))
-        return {name: commit for name, commit in unpublished.items() if commit}
+    def locked(self, files: Mapping[str, bytes]) -> tuple[Locked, ...]:
+        return entries(files.get(self.lock, b""))
 
     def is_newer(self, version: str, than: str) -> bool:
         return gem_versions.compare_versions(version, than) > 0
@@ -162,18 +157,10 @@ class RubyGems:
     async def refresh_lock(self, worktree: Path, pins: Sequence[Pin], *, log: Path) -> None:
         """`bundle lock`, then ask the index: Bundler is content with a gem that is only installed on this machine."""
         [argv] = self.lock_commands(pins)
-        lock = worktree / self.lock
-        before = lock.read_bytes() if lock.is_file() else b""
         async with self._one_by_one:
             done = await self._processes.run(argv, cwd=worktree, env=self._env, log=log)
         if trouble := _lock_trouble(done, pins):
             raise trouble
-        if before:
-            after = lock_changes.bundler_kept(before, lock.read_bytes())
-            if wrong := lock_changes.moved(before, after, [pin.distribution for pin in pins]):
-                lock.write_bytes(before)
-                raise Refused.all(wrong)
-            lock.write_bytes(after)
         for pin in pins:
             if not pin.commit and not await self._offers(pin.distribution, pin.version):
                 raise _not_yet(pin, "it is installed on this machine, the index does not offer it")
@@ -234,11 +221,6 @@ def _lock_trouble(done: Finished, pins: Sequence[Pin]) -> Trouble | None:
     text = " ".join(done.stderr.split())  # bundle wraps its lines
     if not done.exit_code:
         return None
-    if "excluded by the cooldown setting" in text:
-        why = "the Gemfile (`source …, cooldown: N`) or BUNDLE_COOLDOWN lets no gem in that was published just now"
-        names = ", ".join(pin.distribution for pin in pins)
-        next_ = f"take {names} from a source without a cooldown, or set it to 0, then release prepare"
-        return Refused("bundle may not take what rides", f"{why}: {_said(done)}", next_)
     for pin in pins:  # 7 is also any other gem that is missing: the name counts (toolchains.md 1)
         if done.exit_code == 7 and f"Could not find gem '{pin.distribution} (= {pin.version})'" in text:
             return _not_yet(pin, "the index does not offer it")
@@ -258,24 +240,3 @@ def _said(done: Finished) -> str:
     lines = [line.strip() for line in f"{done.stderr}\n{done.stdout}".splitlines() if line.strip()]
     text = f"exit {done.exit_code}: {' / '.join(lines)}"
     return text if len(text) <= 600 else f"{text[:300]} … {text[-300:]}"
-
-
-def _locked(lock: str) -> tuple[list[str], dict[str, str], dict[str, str]]:
-    """Direct dependencies; gems from a registry with their versions; those from git (the commit) or a path ("")."""
-    direct: list[str] = []
-    published: dict[str, str] = {}
-    unpublished: dict[str, str] = {}
-    section = revision = ""
-    for line in lock.splitlines():
-        if line[:1].strip():
-            section, revision = line, ""
-        elif section == "GIT" and line.startswith("  revision: "):
-            revision = line.split()[1]
-        elif section == "DEPENDENCIES" and line.strip():
-            direct.append(line.split()[0].rstrip("!"))
-        elif spec := re.fullmatch(r" {4}(\S+) \(([^)-]+)[^)]*\)", line):
-            if section == "GEM":
-                published[spec[1]] = spec[2]
-            else:
-                unpublished[spec[1]] = revision
-    return direct, published, unpublished

@@ -120,7 +120,7 @@ def ship_plan(release: Release, tasks: Sequence[Task], registry: Registry) -> Pl
         # All of them before any is public (L16).
         Phase("check every package", lanes([gate(p, Commit(frozen[p.name].sha), p.release_check)] for p in packages)),
         *_publish_phases(packages, frozen),
-        Phase("re-pin every consumer", lanes(_repin(app, frozen[app.name], pins[app.name]) for app in apps)),
+        Phase("re-pin every consumer", lanes(_repin(app, frozen[app.name], pins[app.name], registry) for app in apps)),
         # After the re-pin: what ships is what was tested (L19).
         Phase("gate what will ship", lanes([gate(app, commits[app.name], app.test_cmd)] for app in apps)),
         Phase(
@@ -216,8 +216,8 @@ def _pins(app: Frozen, frozen: dict[str, Frozen], registry: Registry) -> tuple[P
     )
 
 
-def _repin(app: App, frozen: Frozen, pins: tuple[Pin, ...]) -> list[AnyStep]:
-    return [Repin(app=app, frozen=frozen.sha, pins=pins)] if pins else []
+def _repin(app: App, frozen: Frozen, pins: tuple[Pin, ...], registry: Registry) -> list[AnyStep]:
+    return [Repin(app=app, frozen=frozen.sha, pins=pins, ours=registry.distributions)] if pins else []
 
 
 def _ship(app: App, commit: Commit) -> list[AnyStep]:

@@ -61,7 +61,7 @@ def prepare_plan(release: Release, tasks: Sequence[Task], registry: Registry, qu
             "merge every repository", lanes([Merge(repository=one, queue=branches[one.name])] for one in repositories)
         ),
         Phase("eject what conflicts", lanes([[Eject(release=release.slug, ejection=one) for one in queue.ejections]])),
-        Phase("pin what rides", lanes(_repin(app, branches[app.name], pins[app.name]) for app in apps)),
+        Phase("pin what rides", lanes(_repin(app, branches[app.name], pins[app.name], registry) for app in apps)),
         Phase("test what QA will get", lanes([gate(one, commits[one.name], one.qa_test_cmd)] for one in repositories)),
         Phase("bring the hub to QA", lanes([_to_qa(app, commits[app.name])] for app in hubs)),
         Phase(
@@ -109,8 +109,11 @@ def _commit(branch: BranchQueue, pins: Sequence[Pin]) -> Commit:
     return Commit(branch.work, f"qa-repin:{branch.repository}", tuple(pin.commit for pin in pins if pin.commit))
 
 
-def _repin(app: App, branch: BranchQueue, pins: tuple[Pin, ...]) -> list[AnyStep]:
-    return [Repin(app=app, frozen=branch.tip, pins=pins, place=Place.QA, work=branch.work)] if pins else []
+def _repin(app: App, branch: BranchQueue, pins: tuple[Pin, ...], registry: Registry) -> list[AnyStep]:
+    if not pins:
+        return []
+    ours = registry.distributions
+    return [Repin(app=app, frozen=branch.tip, pins=pins, place=Place.QA, work=branch.work, ours=ours)]
 
 
 def _to_qa(app: App, commit: Commit) -> AnyStep | None:

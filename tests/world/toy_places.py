@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Unpack
@@ -13,7 +13,7 @@ from typing import Unpack
 from core.errors import Refused, StepFailed
 from core.journal import PageCheck, SealRecord, SealStatus
 from core.observations import Already, Blind, Facts, NotYet, Observation
-from core.ports import Declared, Dependency, Finished, How, Listing, Needs, Pin, Relation, Required
+from core.ports import Declared, Dependency, Finished, How, Listing, Locked, Needs, Origin, Pin, Relation, Required
 from core.registry import App, Argv, Package, Repository, Sha, Target
 from core.releases import Artefact
 from tests.world.toy import Place
@@ -48,6 +48,9 @@ class ToyRepositories(ToyMerges):
     async def mode(self, repository: Repository, commit: Sha, path: str) -> str:
         there = "100755" if path in self._world.commits[commit][1] else ""
         return self._world.modes.get(path, there)
+
+    async def paths(self, repository: Repository, commit: Sha) -> frozenset[str]:
+        return frozenset(self._world.commits[commit][1])
 
     async def parents(self, repository: Repository, commit: Sha) -> tuple[Sha, ...]:
         return self._world.commits[commit][0]
@@ -115,32 +118,36 @@ class ToyEcosystem(Place):
     def version(self, package: Package, text: bytes) -> str:
         return text.decode().strip().replace("computed", "")
 
-    def dependency_files(self, package: Package | None) -> tuple[str, ...]:
-        return (self.manifest, self.lock)
+    def consumer_files(self, paths: Collection[str]) -> tuple[str, ...]:
+        return tuple(path for path in (self.manifest, self.lock) if path in paths)
 
-    def dependencies(self, files: Mapping[str, bytes | None]) -> tuple[Dependency, ...]:
-        locked = self.locked_versions(files.get(self.lock) or b"")
+    def dependencies(self, files: Mapping[str, bytes]) -> tuple[Dependency, ...]:
+        locked = {one.name: one.version for one in self.locked(files) if one.origin is Origin.REGISTRY}
         found: list[Dependency] = []
-        for line in (files.get(self.manifest) or b"").decode().splitlines():
+        for line in files.get(self.manifest, b"").decode().splitlines():
             name = line.replace("==", "@").split("@")[0]
             found.append(Dependency(name, "@" in line, locked.get(name)))
         return tuple(found)
 
-    def repinned(self, manifest: bytes, pins: Sequence[Pin]) -> bytes:
+    def repinned(self, files: Mapping[str, bytes], pins: Sequence[Pin]) -> Mapping[str, bytes]:
         wanted = {pin.distribution: f"@{pin.commit}" if pin.commit else f"=={pin.version}" for pin in pins}
-        lines = manifest.decode().splitlines()
+        before = files.get(self.manifest, b"")
+        lines = before.decode().splitlines()
         names = [line.replace("==", "@").split("@")[0] for line in lines]
         elsewhere = [name for line, name in zip(lines, names, strict=True) if "==" in line or "@.." in line]
         if any("@" in wanted.get(name, "") for name in elsewhere):
             raise Refused("what is not in git cannot be at a commit")
         pinned = [f"{n}{wanted[n]}" if n in wanted else line for n, line in zip(names, lines, strict=True)]
-        return ("\n".join(pinned) + "\n").encode()
+        after = ("\n".join(pinned) + "\n").encode()
+        return {} if after == before else {self.manifest: after}
 
-    def locked_versions(self, lock: bytes) -> Mapping[str, str]:
-        return dict(line.split("==") for line in lock.decode().splitlines() if "==" in line)
-
-    def locked_commits(self, lock: bytes) -> Mapping[str, str]:
-        return dict(line.split("@") for line in lock.decode().splitlines() if "@" in line)
+    def locked(self, files: Mapping[str, bytes]) -> tuple[Locked, ...]:
+        lines = files.get(self.lock, b"").decode().splitlines()
+        published = [line.split("==") for line in lines if "==" in line]
+        unpublished = [line.split("@") for line in lines if "@" in line]
+        found = [Locked(name=name, origin=Origin.REGISTRY, version=version) for name, version in published]
+        found += [Locked(name=name, origin=Origin.GIT, commit=Sha(commit)) for name, commit in unpublished]
+        return tuple(sorted(found, key=lambda one: one.name))
 
     def is_newer(self, version: str, than: str) -> bool:
         return tuple(map(int, version.split("."))) > tuple(map(int, than.split(".")))

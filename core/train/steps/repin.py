@@ -13,6 +13,7 @@ from core.observations import Already, Facts, NotYet, Observation
 from core.ports import Ecosystem, Needs, Pin, Ports, Relation
 from core.registry import App, Argv, Place, Sha
 from core.train.branch import pin_message
+from core.train.consumer import elsewhere, moved, read
 from core.train.step import Results, Step, drift
 
 
@@ -20,7 +21,7 @@ class Repin(Step, frozen=True, tag="repin"):
     """One consumer, all its dependencies at once; `pins` are sorted.
 
     `frozen`: where the release branch is. For QA, `work`: the commit whose manifest and lock are pinned; what is above
-    it are pins that an earlier prepare had made.
+    it are pins that an earlier prepare had made. `ours`: ecosystem → every registered distribution, riding or not.
     """
 
     app: App
@@ -28,6 +29,7 @@ class Repin(Step, frozen=True, tag="repin"):
     pins: tuple[Pin, ...]
     place: Place = Place.PRODUCTION
     work: Sha | None = None
+    ours: Mapping[str, tuple[str, ...]] = {}
 
     @property
     def id(self) -> str:
@@ -81,33 +83,43 @@ class Repin(Step, frozen=True, tag="repin"):
     async def _pinned_files(
         self, ports: Ports, ecosystem: Ecosystem, pins: list[Pin], tree: Path
     ) -> Mapping[str, bytes]:
-        """Manifest and lock, resolved again until the lock names the exact versions (L13); bounded."""
-        manifest, lock = tree / ecosystem.manifest, tree / ecosystem.lock
-        manifest.write_bytes(ecosystem.repinned(manifest.read_bytes(), pins))
+        """Manifests and lock, resolved again until the lock names the exact versions (L13); bounded."""
+        before = await read(self.app, self._work, ecosystem, ports)
+        files = dict(ecosystem.repinned(before, pins))
+        for path, text in files.items():
+            (tree / path).write_bytes(text)
         for remaining in reversed(range(ports.waits.lock_tries)):
             try:
                 await ecosystem.refresh_lock(tree, pins, log=ports.log)
-                self._require_locked(_locked(ecosystem, lock.read_bytes()), pins)
-                return {ecosystem.manifest: manifest.read_bytes(), ecosystem.lock: lock.read_bytes()}
+                files[ecosystem.lock] = (tree / ecosystem.lock).read_bytes()
+                self._require_locked(ecosystem, before, {**before, **files}, pins)
+                return files
             except (StepFailed, Unreachable):
                 if not remaining:
                     raise
             await ports.clock.sleep(ports.waits.backoff_seconds * 2 ** (ports.waits.lock_tries - 1 - remaining))
         raise AssertionError("lock_tries is at least 1")
 
-    def _require_locked(self, locked: Mapping[str, str], pins: list[Pin]) -> None:
-        wrong = [pin for pin in pins if locked.get(pin.distribution) != pin.exact]
-        if wrong:
-            where = "git" if self.place is Place.QA else "the registry"
-            have = ", ".join(f"{pin.distribution} {locked.get(pin.distribution, f'not from {where}')}" for pin in wrong)
+    def _require_locked(
+        self, ecosystem: Ecosystem, before: Mapping[str, bytes], after: Mapping[str, bytes], pins: list[Pin]
+    ) -> None:
+        """The pins and nothing of ours from anywhere else; and nothing else has moved."""
+        locked = ecosystem.locked(after)
+        if wrong := elsewhere(locked, pins, self.ours.get(ecosystem.name, ())):
             raise StepFailed(
                 f"the lock of {self.app.name} did not move",
-                f"it has {have}",
-                "release resume, when the index has caught up",
+                f"it has {', '.join(wrong)}",
+                "release resume, when the index has caught up; when it has, take these from the registry everywhere",
+            )
+        if strange := moved(ecosystem.locked(before), locked, pins):
+            raise Refused(
+                f"the lock of {self.app.name} would change for more than is pinned",
+                ", ".join(strange),
+                f"lock {self.app.name} anew and commit {ecosystem.lock}, then release prepare",
             )
 
     async def _is_ours(self, ports: Ports, head: Sha) -> bool:
-        """Recognise our own commit (L17): child of the frozen one, only manifest and lock, content equal to ours.
+        """Recognise our own commit (L17): child of the frozen one, only manifests and lock, content equal to ours.
 
         Or the frozen one itself, where nothing is left to pin.
         """
@@ -116,15 +128,16 @@ class Repin(Step, frozen=True, tag="repin"):
             return False
         allowed: set[str] = set()
         for ecosystem, pins in self._by_ecosystem(ports):
-            allowed |= {ecosystem.manifest, ecosystem.lock}
-            before = await repositories.read(self.app, self._work, ecosystem.manifest)
-            after = await repositories.read(self.app, head, ecosystem.manifest)
-            lock = await repositories.read(self.app, head, ecosystem.lock)
-            if before is None or lock is None or after != ecosystem.repinned(before, pins):
+            before = await read(self.app, self._work, ecosystem, ports)
+            after = await read(self.app, head, ecosystem, ports)
+            pinned, locked = ecosystem.repinned(before, pins), ecosystem.locked(after)
+            if any(after.get(path) != text for path, text in {**before, **pinned}.items() if path != ecosystem.lock):
                 return False
-            locked = _locked(ecosystem, lock)
-            if any(locked.get(pin.distribution) != pin.exact for pin in pins):
+            if elsewhere(locked, pins, self.ours.get(ecosystem.name, ())):
                 return False
+            if moved(ecosystem.locked(before), locked, pins):
+                return False
+            allowed |= {*pinned, ecosystem.lock}
         return await repositories.changed_paths(self.app, self._work, head) <= allowed
 
     async def _advanced(self, ports: Ports, results: Results) -> Sha | None:
@@ -137,14 +150,12 @@ class Repin(Step, frozen=True, tag="repin"):
     async def _refuse_unpinnable(self, ports: Ports) -> None:
         """What comes from a path or a file has no commit to name; said before anything is merged for it."""
         for ecosystem, pins in self._by_ecosystem(ports):
-            if manifest := await ports.repositories.read(self.app, self._work, ecosystem.manifest):
-                ecosystem.repinned(manifest, pins)
+            ecosystem.repinned(await read(self.app, self._work, ecosystem, ports), pins)
 
     async def _refuse_downgrade(self, ports: Ports) -> None:
         """A dependency never moves backwards (L15)."""
         for ecosystem, pins in self._by_ecosystem(ports):
-            paths = ecosystem.dependency_files(None)
-            files = {path: await ports.repositories.read(self.app, self.frozen, path) for path in paths}
+            files = await read(self.app, self.frozen, ecosystem, ports)
             locked = {one.name: one.locked for one in ecosystem.dependencies(files)}
             for pin in (pin for pin in pins if not pin.commit):
                 have = locked.get(pin.distribution)
@@ -162,8 +173,3 @@ class Repin(Step, frozen=True, tag="repin"):
     def _by_ecosystem(self, ports: Ports) -> list[tuple[Ecosystem, list[Pin]]]:
         ordered = sorted(self.pins, key=lambda pin: (pin.ecosystem, pin.distribution))
         return [(ports.ecosystems[name], list(pins)) for name, pins in groupby(ordered, key=lambda pin: pin.ecosystem)]
-
-
-def _locked(ecosystem: Ecosystem, lock: bytes) -> Mapping[str, str]:
-    """Distribution → its version when it comes from the registry, its commit when it comes from git."""
-    return {**ecosystem.locked_versions(lock), **ecosystem.locked_commits(lock)}

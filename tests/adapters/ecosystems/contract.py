@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from core.errors import Refused, StepFailed, Unreachable
-from core.ports import Ecosystem, Pin
+from core.ports import Ecosystem, Origin, Pin
 from core.registry import Argv, Package, Sha
 from core.releases import Artefact
 from tests.world.waiting import until
@@ -89,8 +89,8 @@ class RegistryWorld:
 
     def _repinned(self, folder: Path, **exact: Any) -> Pin:
         pin = Pin(self.package.name, self.ecosystem.name, self.package.distribution, **exact)
-        manifest = folder / self.ecosystem.manifest
-        manifest.write_bytes(self.ecosystem.repinned(manifest.read_bytes(), [pin]))
+        for path, text in self.ecosystem.repinned(self.files(folder), [pin]).items():
+            (folder / path).write_bytes(text)
         return pin
 
     def lay_origin(self, folder: Path) -> list[Sha]:
@@ -113,10 +113,17 @@ class RegistryWorld:
             path.write_text(path.read_text().replace("https://git.invalid/widgetry", f"file://{origin}"))
         return commits
 
+    def files(self, folder: Path) -> Mapping[str, bytes]:
+        """What the ecosystem reads of the consumer in `folder`."""
+        paths = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+        return {path: (folder / path).read_bytes() for path in self.ecosystem.consumer_files(paths)}
+
     def locked(self, folder: Path) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """What the lock in `folder` takes from the registry, and what from git."""
-        lock = (folder / self.ecosystem.lock).read_bytes()
-        return self.ecosystem.locked_versions(lock), self.ecosystem.locked_commits(lock)
+        entries = self.ecosystem.locked(self.files(folder))
+        return tuple(  # pyright: ignore[reportReturnType]
+            {one.name: one.exact for one in entries if one.origin is origin} for origin in (Origin.REGISTRY, Origin.GIT)
+        )
 
 
 def sha256(path: Path) -> str:
@@ -242,9 +249,9 @@ class EcosystemContract:
         assert (folder / world.ecosystem.manifest).read_bytes() == once
 
     async def test_a_pin_for_something_the_consumer_does_not_use_is_refused(self, world: RegistryWorld):
-        manifest = (world.consumer() / world.ecosystem.manifest).read_bytes()
+        files = world.files(world.consumer())
         with pytest.raises(Refused):
-            world.ecosystem.repinned(manifest, [Pin("stranger", world.ecosystem.name, "stranger", "1.0.0")])
+            world.ecosystem.repinned(files, [Pin("stranger", world.ecosystem.name, "stranger", "1.0.0")])
 
     async def test_the_lock_says_the_exact_version_after_a_repin(self, world: RegistryWorld):
         await world.publish("1.0.0")
@@ -252,7 +259,7 @@ class EcosystemContract:
         folder = world.consumer()
         pins = [world.repin(folder, "1.0.0")]
         await world.ecosystem.refresh_lock(folder, pins, log=world.log)
-        locked = world.ecosystem.locked_versions((folder / world.ecosystem.lock).read_bytes())
+        locked, _ = world.locked(folder)
         assert locked[world.package.distribution] == "1.0.0"
         assert self._dependency(world, folder) == (False, "1.0.0")
 
@@ -289,12 +296,12 @@ class EcosystemContract:
         self, world: RegistryWorld
     ):
         folder, name = world.consumer(), world.package.distribution
-        on_branch = (folder / world.ecosystem.manifest).read_bytes()
+        on_branch = world.files(folder)
         commit = world.lay_origin(folder)[1]
         await world.ecosystem.refresh_lock(folder, [world.repin_to_commit(folder, commit)], log=world.log)
         await world.publish("1.0.0")
         pins = [world.repin(folder, "1.0.0")]
-        assert (folder / world.ecosystem.manifest).read_bytes() == world.ecosystem.repinned(on_branch, pins)
+        assert (folder / world.ecosystem.manifest).read_bytes() in world.ecosystem.repinned(on_branch, pins).values()
         await world.ecosystem.refresh_lock(folder, pins, log=world.log)
         assert world.locked(folder) == ({name: "1.0.0"}, {})
 
@@ -318,9 +325,7 @@ class EcosystemContract:
 
     def _dependency(self, world: RegistryWorld, folder: Path) -> tuple[bool, str | None]:
         """(by reference, locked version) of the package in the consumer in `folder`."""
-        paths = {name: folder / name for name in world.ecosystem.dependency_files(None)}
-        files = {name: path.read_bytes() if path.exists() else None for name, path in paths.items()}
-        [found] = [d for d in world.ecosystem.dependencies(files) if d.name == world.package.distribution]
+        [found] = [d for d in world.ecosystem.dependencies(world.files(folder)) if d.name == world.package.distribution]
         return found.by_reference, found.locked
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
-from adapters.ecosystems.pyproject import dependencies, locked_commits, locked_versions, repinned
+from adapters.ecosystems import pyproject, uv_lock
 from core.errors import Refused
-from core.ports import Dependency, Pin
+from core.ports import Dependency, Origin, Pin
 from core.registry import Sha
 
 OTHERS = ["rich>=13", "click", "Other.Lib[x,y] == 2.*", "attrs @ https://files.invalid/attrs.whl"]
@@ -52,6 +52,20 @@ widgetry = [{ git = "x", marker = "a" }]
 
 def pin(name: str, version: str = "", *, commit: Sha | None = None) -> Pin:
     return Pin(name, "pypi", name, version, commit)
+
+
+def repinned(manifest: bytes, pins: list[Pin]) -> bytes:
+    files = {"pyproject.toml": manifest}
+    return {**files, **pyproject.repinned(files, pins)}["pyproject.toml"]
+
+
+def dependencies(manifest: bytes, lock: bytes = b"") -> tuple[Dependency, ...]:
+    return pyproject.dependencies({"pyproject.toml": manifest, "uv.lock": lock})
+
+
+def locked(lock: str, origin: Origin) -> list[str]:
+    """What is exact of each entry that comes from `origin`."""
+    return [one.exact for one in uv_lock.entries(lock.encode()) if one.origin is origin]
 
 
 def declared(manifest: str) -> list[str]:
@@ -226,29 +240,25 @@ source = {{ {source} }}
 )
 def test_only_what_comes_from_the_registry_counts_as_locked(source: str):
     registry = LOCK.format(source='registry = "http://127.0.0.1:1/simple/"', more="")
-    assert locked_versions(registry.encode()) == {"widgetry": "1.2.0"}
-    assert locked_versions(LOCK.format(source=source, more="").encode()) == {}
+    assert locked(registry, Origin.REGISTRY) == ["1.2.0"]
+    assert locked(LOCK.format(source=source, more=""), Origin.REGISTRY) == []
 
 
 def test_only_what_comes_from_git_counts_as_locked_to_a_commit():
     sources = ('git = "https://git.invalid/w?rev=release#abc"', 'registry = "x"', 'path = "w.whl"')
-    assert [locked_commits(LOCK.format(source=one, more="").encode()) for one in sources] == [
-        {"widgetry": "abc"},
-        {},
-        {},
-    ]
+    assert [locked(LOCK.format(source=one, more=""), Origin.GIT) for one in sources] == [["abc"], [], []]
 
 
 @pytest.mark.parametrize("source", ['registry = "http://127.0.0.1:1/simple/"', 'git = "x"'])
-def test_a_name_that_is_locked_twice_has_no_exact_version(source: str):
+def test_a_name_that_is_locked_twice_is_there_twice(source: str):
     second = f'[[package]]\nname = "widgetry"\nversion = "1.1.0"\nsource = {{ {source} }}\n'
     lock = LOCK.format(source='registry = "http://127.0.0.1:1/simple/"', more=second)
-    assert locked_versions(lock.encode()).get("widgetry") != "1.2.0"
+    assert [one.name for one in uv_lock.entries(lock.encode())] == ["widgetry", "widgetry"]
 
 
 def test_a_lock_that_cannot_be_read_is_refused():
     with pytest.raises(Refused):
-        locked_versions(b"[[package")
+        uv_lock.entries(b"[[package")
 
 
 # ── the lock decides, wherever a package is named ──────────────────────────────────────────────────────────────────
@@ -336,13 +346,55 @@ def test_a_constraint_that_forbids_what_rides_is_refused_in_the_plan(limit: str)
     assert b"==2.0" in repinned(text.replace(limit, "widgetry<3").encode(), [pin("widgetry", "2.0")])
 
 
-@pytest.mark.parametrize("until", ['"7 days"', '"2026-01-01T00:00:00Z"', '"P7D"'])
-def test_a_cooldown_is_found_before_anything_is_public_with_the_line_that_exempts(until: str) -> None:
-    """QA was green, both packages went out, then "resume in a few minutes", for seven days."""
-    text = HEAD.replace('"rich>=13"', '"widgetry"') + GIT + f"[tool.uv]\nexclude-newer = {until}\n"
-    for one in (pin("widgetry", "1.1.0"), pin("widgetry", commit=Sha("a" * 40))):
-        with pytest.raises(Refused) as refused:
-            repinned(text.encode(), [one])
-        assert "exclude-newer-package = { widgetry = false }" in refused.value.reasons[0].next
-        exempt = text + "exclude-newer-package = { Widgetry = false }\n"
-        assert repinned(exempt.encode(), [one])
+# ── workspaces ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+ROOT = HEAD + '[tool.uv.workspace]\nmembers = ["libs/*", "apps/web"]\nexclude = ["libs/old"]\n'
+MEMBER = '[project]\nname = "m"\nversion = "0"\ndependencies = ["widgetry"]\n'
+
+
+@pytest.mark.parametrize("at_root", [True, False])
+def test_a_branch_in_a_member_of_the_workspace_is_found_and_pinned_there(at_root: bool) -> None:
+    files = {
+        "pyproject.toml": (ROOT + (GIT if at_root else "")).encode(),
+        "libs/a/pyproject.toml": (MEMBER + ("" if at_root else GIT)).encode(),
+        "apps/web/pyproject.toml": MEMBER.encode(),
+        "libs/old/pyproject.toml": MEMBER.encode(),
+        "tests/data/pyproject.toml": b"no toml at all",
+    }
+    assert {one.name: one.by_reference for one in pyproject.dependencies(files)} == {"rich": False, "widgetry": True}
+    made = pyproject.repinned(files, [pin("widgetry", "1.1.0")])
+    members = {"libs/a/pyproject.toml", "apps/web/pyproject.toml"}
+    assert made.keys() == members | ({"pyproject.toml"} if at_root else set())
+    assert all(b"widgetry==1.1.0" in made[path] for path in members)
+    assert all(b"git" not in text for text in made.values())
+
+
+@pytest.mark.parametrize(
+    ("glob", "folder", "fits"),
+    [
+        ("libs/*", "libs/a", True),
+        ("libs/*", "libs/a/b", False),
+        ("libs/**", "libs/a/b", True),
+        ("**/svc", "a/b/svc", True),
+        ("**/svc", "svc", True),
+        ("libs/?", "libs/ab", False),
+        ("libs/[!a]", "libs/b", True),
+        ("./libs/a/", "libs/a", True),
+        ("lib.s", "libxs", False),
+    ],
+)
+def test_a_glob_of_a_workspace_is_read_as_uv_reads_it(glob: str, folder: str, fits: bool) -> None:
+    root = f'[tool.uv.workspace]\nmembers = ["{glob}"]\n'
+    files = {"pyproject.toml": root.encode(), f"{folder}/pyproject.toml": MEMBER.encode()}
+    assert bool(pyproject.dependencies(files)) is fits
+
+
+@pytest.mark.parametrize("text", ['name = "café"\r\n', "# ☕\r\n"])
+def test_line_ends_and_a_mark_of_the_encoding_stay(text: str) -> None:
+    before = b"\xef\xbb\xbf" + f'[project]\r\n{text}dependencies = [\r\n  "widgetry", # x\r\n]\r\n'.encode()
+    assert repinned(before, [pin("widgetry", "1.0")]) == before.replace(b'"widgetry"', b'"widgetry==1.0"')
+
+
+def test_a_manifest_in_another_encoding_is_refused_in_words() -> None:
+    with pytest.raises(Refused, match=r"pyproject\.toml cannot be read"):
+        dependencies('[project]\nname = "café"\n'.encode("latin-1"))
