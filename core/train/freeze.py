@@ -116,7 +116,8 @@ async def _frozen_package(package: Package, sha: Sha, packages: Sequence[Package
         what = f"{package.name} builds {declared.name} {declared.version}, not {package.distribution}"
         next_ = "correct published_as in config/release_repos.yml, or the package, then release prepare"
         problems.append(Reason(what, f"so say {_named(build)}", next_))
-    if said and said != declared.version:
+    is_newer = ports.ecosystems[package.ecosystem].is_newer
+    if said and (is_newer(said, declared.version) or is_newer(declared.version, said)):  # 1.0 and 1.0.0 are one number
         what = f"{package.name} declares {said} and builds {declared.version}"
         why = f"{package.version_file} says {said} at {short(sha)}, {_named(build)} {declared.version}"
         next_ = "make both say the same, or leave version_file out of config/release_repos.yml, then release prepare"

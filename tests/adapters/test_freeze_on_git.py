@@ -99,6 +99,12 @@ async def test_a_module_and_a_manifest_that_disagree_are_refused_before_anything
     assert (await yard.frozen()).version == "1.4.9"
 
 
+async def test_two_spellings_of_one_number_do_not_disagree(yard: Yard) -> None:
+    project(yard, **{"acme/about.py": 'VERSION = "v1.4.9.0"\n'})
+    yard.acme = replace(yard.acme, version_file="acme/about.py")
+    assert (await yard.frozen()).version == "1.4.9"
+
+
 async def test_an_unchanged_commit_that_is_public_is_never_taken_by_other_bytes(yard: Yard) -> None:
     """Real setuptools: the sdist of a second build is another one."""
     project(yard)
