@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from core.builds import Build
-from core.errors import Unreachable
+from core.errors import Refused, Unreachable
 from core.ports import Ports
 from core.registry import Package, Sha
 from core.words import short
@@ -29,8 +29,9 @@ async def built(package: Package, commit: Sha, said: str, ports: Ports) -> Build
     for one in earlier:
         if await _is_public(one, package, ports):
             return one
-    if kept := next((one for one in earlier if not ports.shelf.missing(one.artefacts)), None):
-        return kept
+    for one in earlier:
+        if await asyncio.to_thread(_is_whole, one, ports):
+            return one
     new = new or await _built_now(package, commit, ports)
     async with ports.fenced() as tx:
         await tx.add_build(new)
@@ -44,7 +45,16 @@ async def _is_public(build: Build, package: Package, ports: Ports) -> bool:
     except Unreachable:
         return False  # it only decides which of our own files to prefer
     ours = [one for one in build.artefacts if listed.get(one.filename) == one.sha256]
-    return len(ours) == len(build.artefacts) or bool(ours and not ports.shelf.missing(build.artefacts))
+    return len(ours) == len(build.artefacts) or bool(ours and await asyncio.to_thread(_is_whole, build, ports))
+
+
+def _is_whole(build: Build, ports: Ports) -> bool:
+    """True when the shelf has its files, and none of them went bad there."""
+    try:
+        ports.shelf.lay_out(build.artefacts, ports.scratch / "builds" / f"{build.repository}-{build.commit}-kept")
+    except Refused:
+        return False
+    return True
 
 
 async def _built_now(package: Package, commit: Sha, ports: Ports) -> Build:

@@ -118,6 +118,16 @@ async def test_an_unchanged_commit_that_is_public_is_never_taken_by_other_bytes(
         assert isinstance(await yard.published(again), Already)
 
 
+async def test_what_went_bad_on_the_shelf_is_built_anew_and_not_refused_for_ever(yard: Yard) -> None:
+    project(yard)
+    yard.acme = replace(yard.acme, version_file="pyproject.toml")
+    for one in (await yard.frozen()).artefacts:
+        (yard.folder / "shelf" / one.sha256).write_bytes(b"rotten")
+    again = await yard.frozen()
+    await yard.publish(again).perform(yard.ports, {})
+    assert isinstance(await yard.published(again), Already)
+
+
 async def test_what_was_lost_before_it_was_public_is_built_anew_and_published(yard: Yard) -> None:
     project(yard)
     first = await yard.frozen()

@@ -245,6 +245,8 @@ class ToyShelf(Place):
 
     def lay_out(self, artefacts: Sequence[Artefact], folder: Path) -> tuple[Path, ...]:
         folder.mkdir(parents=True, exist_ok=True)
+        if lost := self.missing(artefacts):
+            raise Refused(f"{lost[0].filename} is not on the shelf")
         for artefact in artefacts:
             (folder / artefact.filename).write_bytes(self._world.kept[artefact.sha256])
         return tuple(folder / artefact.filename for artefact in artefacts)
