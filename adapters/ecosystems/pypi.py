@@ -27,6 +27,7 @@ _TAKEN = re.compile(r"do not match|File already exists|filename has already been
 _DENIED = re.compile(r"status code 40[13]|Missing credentials|401 Unauthorized|403 Forbidden")
 _REJECTED = re.compile(r"status code 4(?!08|09|25|29)\d\d")
 _YANKED = re.compile(r"`([^`=]+)==([^`]+)` is yanked")
+_POLICY = re.compile(r"exclude-newer|filtered by .exclude")
 _LATER = re.compile(
     r"there is no version of|only \S+ is available|not found in the package registry|Failed to fetch|timed out"
     r"|error sending request|HTTP status server error|\(404 Not Found\)|\(429 Too Many Requests\)"
@@ -155,6 +156,9 @@ class PyPI:
         [argv] = self.lock_commands(pins)
         done = await self._processes.run(argv, cwd=worktree, env=self._env, log=log)
         said = _said(done)
+        if done.exit_code and _POLICY.search(said):
+            next_ = "exempt what rides in [tool.uv]: exclude-newer-package = { NAME = false }, then release prepare"
+            raise Refused("a policy of the team keeps uv from what is new", said, next_)
         if done.exit_code and _LATER.search(said) and not _DENIED.search(said):
             raise StepFailed("uv lock cannot resolve yet", said, "release resume, in a few minutes")
         if done.exit_code:

@@ -79,6 +79,7 @@ def repinned(files: Mapping[str, bytes], pins: Sequence[Pin]) -> Mapping[str, by
         raise Refused.all(Reason(f"{name} cannot be pinned", why, next_) for name in strangers)
     for one in manifests:
         _require_allowed(one, wanted)
+        _require_fresh(one.document, wanted)
         _point_sources(_sources(one.document), wanted)
     after = {one.path: _written(one.document, files[one.path]) for one in manifests}
     return {path: text for path, text in after.items() if text != files[path]}
@@ -163,6 +164,20 @@ def _require_allowed(manifest: _Manifest, wanted: Mapping[str, Pin]) -> None:
             problems.append(Reason(what, why, "widen the constraint, then release prepare"))
     if problems:
         raise Refused.all(problems)
+
+
+def _require_fresh(document: Table, wanted: Mapping[str, Pin]) -> None:
+    """Refused where the team's own policy keeps uv from versions as new as those that ride: no delay ends that."""
+    until = _table(document, "tool", "uv").get("exclude-newer")
+    exempt = {canonicalize_name(name) for name in _table(document, "tool", "uv", "exclude-newer-package")}
+    if until is None or not (late := sorted(wanted.keys() - exempt)):
+        return
+    line = ", ".join(f"{name} = false" for name in late)
+    raise Refused(
+        f"the policy of pyproject.toml keeps {', '.join(late)} out",
+        f'[tool.uv] exclude-newer = "{until}", and what rides is published when it ships',
+        f"add to [tool.uv]: exclude-newer-package = {{ {line} }}, then release prepare",
+    )
 
 
 def _without_references(sources: Table, key: str) -> None:

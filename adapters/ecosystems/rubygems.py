@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.ecosystems import gem_file, gem_versions
+from adapters.ecosystems import gem_file, gem_versions, lock_changes
 from adapters.ecosystems.gemfile import read_gemfile
 from adapters.ecosystems.gemfile_lock import direct, entries
 from adapters.ecosystems.gemfile_pins import pinned, pointed
@@ -157,10 +157,18 @@ class RubyGems:
     async def refresh_lock(self, worktree: Path, pins: Sequence[Pin], *, log: Path) -> None:
         """`bundle lock`, then ask the index: Bundler is content with a gem that is only installed on this machine."""
         [argv] = self.lock_commands(pins)
+        lock = worktree / self.lock
+        before = lock.read_bytes() if lock.is_file() else b""
         async with self._one_by_one:
             done = await self._processes.run(argv, cwd=worktree, env=self._env, log=log)
         if trouble := _lock_trouble(done, pins):
             raise trouble
+        if before:
+            after = lock_changes.bundler_kept(before, lock.read_bytes())
+            if wrong := lock_changes.moved(before, after, [pin.distribution for pin in pins]):
+                lock.write_bytes(before)
+                raise Refused.all(wrong)
+            lock.write_bytes(after)
         for pin in pins:
             if not pin.commit and not await self._offers(pin.distribution, pin.version):
                 raise _not_yet(pin, "it is installed on this machine, the index does not offer it")
@@ -221,6 +229,11 @@ def _lock_trouble(done: Finished, pins: Sequence[Pin]) -> Trouble | None:
     text = " ".join(done.stderr.split())  # bundle wraps its lines
     if not done.exit_code:
         return None
+    if "excluded by the cooldown setting" in text:
+        why = "the Gemfile (`source …, cooldown: N`) or BUNDLE_COOLDOWN lets no gem in that was published just now"
+        names = ", ".join(pin.distribution for pin in pins)
+        next_ = f"take {names} from a source without a cooldown, or set it to 0, then release prepare"
+        return Refused("bundle may not take what rides", f"{why}: {_said(done)}", next_)
     for pin in pins:  # 7 is also any other gem that is missing: the name counts (toolchains.md 1)
         if done.exit_code == 7 and f"Could not find gem '{pin.distribution} (= {pin.version})'" in text:
             return _not_yet(pin, "the index does not offer it")

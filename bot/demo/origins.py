@@ -39,8 +39,8 @@ done
 class Origins:
     """Bare repositories below `folder`, laid out once."""
 
-    def __init__(self, folder: Path, index: PackageIndex) -> None:
-        self._folder, self._index = folder, index
+    def __init__(self, folder: Path, index: PackageIndex, broken: str | None = None) -> None:
+        self._folder, self._index, self._broken = folder, index, broken or ""
         uv = {"UV_CACHE_DIR": str(folder / "uv"), "UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
         who = {
             f"GIT_{kind}_{field}": "ada@localhost" for kind in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL")
@@ -119,11 +119,33 @@ class Origins:
             "VERSION": version,
             "BROKEN": str(self._folder / "broken"),
             "DEPENDENCIES": pinned if is_main else "".join(f'\n  "{package}",' for package in PACKAGES),
-            "SOURCES": "" if is_main else f"\n[tool.uv.sources]\n{sources}",
+            "SOURCES": "" if is_main else f"{self._policy(name)}\n[tool.uv.sources]\n{sources}",
         }
         for word, value in values.items():
             text = text.replace(f"@{word}@", value)
         return text
+
+    def _policy(self, name: str) -> str:
+        return '\n[tool.uv]\nexclude-newer = "1 day"\n' if self._broken == f"cooldown:{name}" else ""
+
+    async def exempt(self, name: str, line: str) -> None:
+        """A builder adds `line` to the policy of `name`, on the branch of the task."""
+        work, [branch] = self._work(name), WORK[name]
+        await self._run(work, "git", "checkout", "--quiet", branch)
+        manifest = work / "pyproject.toml"
+        manifest.write_text(manifest.read_text().replace("[tool.uv]\n", f"[tool.uv]\n{line}\n"))
+        await self._run(work, "git", "commit", "--quiet", "--all", "--message", "Exempt our own packages")
+        await self._run(work, "git", "push", "--quiet", "origin", branch)
+
+    async def take_back(self, name: str, task: str) -> None:
+        """Somebody takes the merge of `task` off the release branch, and words it their own way."""
+        work = self._work(name)
+        await self._run(work, "git", "fetch", "--quiet", "origin")
+        await self._run(work, "git", "checkout", "--quiet", "-B", "release", "origin/release")
+        found = f":/Merge task {task} "
+        await self._run(work, "git", "revert", "--no-commit", "-m", "1", found)
+        await self._run(work, "git", "commit", "--quiet", "--message", "Quieten the clock")
+        await self._run(work, "git", "push", "--quiet", "origin", "release")
 
     def _work(self, name: str) -> Path:
         return self._folder / "checkouts" / name

@@ -95,12 +95,30 @@ class Story:
         now = await self._progress()
         if now is None:
             await self._cast.types("operator", "release assemble", {})
-            await self._cast.types("operator", "release prepare", {})
+            await self._prepare()
         if now is None or now.kind is RunKind.PREPARE:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self._until_it_rests(1)
-                await self._until_told()
+            await self._rest(1)
+            if now is None and self.world.broken == "taken-back:kiosk-hours":
+                click.echo("Somebody takes the work of kiosk-hours off the release branch, as “Quieten the clock”.")
+                await self.world.origins.take_back("kiosk", "kiosk-hours")
+                await self._cast.types("operator", "release prepare", {})
+                await self._rest(2)
         self.world.break_step()
+
+    async def _prepare(self) -> None:
+        """Prepare; what a policy of an app forbids is refused first, and its builder exempts what is ours."""
+        await self._cast.types("operator", "release prepare", {})
+        kind, _, app = (self.world.broken or "").partition(":")
+        if kind == "cooldown":
+            line = "exclude-newer-package = { coin-core = false, coin-ledger = false }"
+            click.echo(f"Ben adds to pyproject.toml of {app}: {line}")
+            await self.world.origins.exempt(app, line)
+            await self._cast.types("operator", "release prepare", {})
+
+    async def _rest(self, attempt: int) -> None:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await self._until_it_rests(attempt)
+            await self._until_told()
 
     async def ship(self) -> int:
         """The operator ships, resumes and answers, a broken prepare too, until all is shipped; exit code 0 then."""

@@ -27,6 +27,8 @@ PACKAGES = ("coin-core", "coin-ledger")
 APPS = ("treasury", "wallet", "kiosk")
 HUB = "treasury"
 BREAKABLE = {
+    "cooldown": origins.CONSUMERS,
+    "taken-back": ("kiosk-hours",),
     "gate": ("coin-core", "treasury"),
     "publish": PACKAGES,
     "tag": PACKAGES,
@@ -37,7 +39,7 @@ BREAKABLE = {
     "post-deploy": ("gold-seats",),
     "seal": APPS,
 }
-"""The steps that `--break` can make fail, in the order of a ship: kind → names."""
+"""What `--break` can make go wrong, in the order of a train: kind → names."""
 ON_QA = {"treasury": "treasury-qa", "wallet": "wallet-qa"}
 PAGE = Path(__file__).parent / "page"
 _SECRETS = {"DISCORD_TOKEN": "", "UV_PUBLISH_TOKEN": "demo-upload-token", "HEROKU_API_KEY": "demo-platform-key"}
@@ -76,7 +78,7 @@ class DemoWorld:
             may_release=self._why_not,
             api_key=_SECRETS["HEROKU_API_KEY"],
         )
-        self.origins = origins.Origins(self.folder, self.index)
+        self.origins = origins.Origins(self.folder, self.index, broken)
         self.broken = broken
         self._is_laid_out = False
 

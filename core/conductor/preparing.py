@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 import msgspec
 from msgspec.structs import replace
 
 from core.conductor.desk import Desk, members
-from core.errors import Reason, Refused, Trouble
+from core.errors import Refused, Trouble
 from core.journal import Run, RunKind
 from core.order import riding
 from core.permissions import Actor, Role, require
-from core.registry import App, Package
 from core.releases import Release, assemble, reopen
 from core.tasks import Task
-from core.train.branch import look_at, taken_back
 from core.train.freeze import freeze, record
 from core.train.prepare_plan import not_on_qa, prepare_plan, prepare_problems
 from core.train.proposal import Proposal, looked_over
 from core.train.queue import Queue, queue_of
-from core.unforeseen import or_trouble
 
 
 class Assembly(msgspec.Struct, frozen=True):
@@ -78,29 +74,11 @@ class Preparing(Desk):
                 release = await self._resting(tx, slug)
                 assemble(release, (), self._ports.clock.now())  # what is refused is refused before the builds
                 tasks = await members(tx, release)
-            await self._refuse_taken_back(tasks)
             packages = list(self.registry.packages.values())
             frozen = await freeze(riding(tasks, self.registry), packages, tasks, self._ports)
             async with lease.transaction() as tx:
                 await self._resting(tx, release.slug)  # a run may have been confirmed meanwhile
                 return await record(tx, release, frozen, actor, self._ports.clock.now())
-
-    async def _refuse_taken_back(self, tasks: list[Task]) -> None:
-        """What was merged and taken back is in no freeze, and would be recorded as shipped (spec 4.5)."""
-
-        async def looked(repository: Package | App) -> list[Reason]:
-            mine = {t.slug: w.branch for t in tasks for w in t.works if w.repository == repository.name}
-            try:
-                look = look_at(repository, set(mine.values()), self._ports)
-                found = await or_trouble(f"look at {repository.name}", look)
-                reasons = [await taken_back(task, branch, found, self._ports) for task, branch in mine.items()]
-            except Trouble:  # the freeze asks the same, and tells it with all other problems
-                return []
-            return [reason for reason in reasons if reason]
-
-        looks = await asyncio.gather(*(looked(one) for one in riding(tasks, self.registry)))
-        if out := [reason for reasons in looks for reason in reasons]:
-            raise Refused.all(out)
 
     async def _assembly(self, release: Release, tasks: list[Task]) -> Assembly:
         try:

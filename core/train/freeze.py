@@ -21,6 +21,7 @@ from core.records import Transaction
 from core.registry import App, Package, Sha
 from core.releases import Frozen, Release, assemble
 from core.tasks import Task
+from core.train.branch import look_at, taken_back
 from core.train.building import built
 from core.train.closure import gaps
 from core.train.consumer import read
@@ -46,7 +47,7 @@ async def freeze(
     open is asked again before the ship.
     """
     found = await asyncio.gather(
-        *(or_trouble(f"freeze {one.name}", _frozen(one, packages, ports, seen)) for one in repositories)
+        *(or_trouble(f"freeze {one.name}", _frozen(one, packages, tasks, ports, seen)) for one in repositories)
     )
     if problems := [reason for one in found if not isinstance(one, Frozen) for reason in one]:
         raise Refused.all(problems)
@@ -73,19 +74,29 @@ async def branch_uses(
 
 
 async def _frozen(
-    repository: Package | App, packages: Sequence[Package], ports: Ports, seen: Seen | None
+    repository: Package | App, packages: Sequence[Package], tasks: Sequence[Task], ports: Ports, seen: Seen | None
 ) -> Frozen | tuple[Reason, ...]:
     try:
         sha = await _releasable_commit(repository, ports)
         if seen is not None and sha != seen[repository.name]:
             where = f"{repository.release_branch} is {short(sha)} now, QA saw {short(seen[repository.name])}"
             raise Refused(f"{repository.name} has moved since QA saw it", where, "release prepare")
+        if out := await _taken_back(repository, tasks, ports):
+            return out
         if isinstance(repository, Package):
             return await _frozen_package(repository, sha, packages, ports)
         uses = await _uses(repository, sha, packages, ports)
         return Frozen(repository=repository.name, sha=sha, requires=_names(uses), by_reference=_by_reference(uses))
     except Trouble as trouble:
         return trouble.reasons
+
+
+async def _taken_back(repository: Package | App, tasks: Sequence[Task], ports: Ports) -> tuple[Reason, ...]:
+    """What was merged and is out again: it would be recorded as shipped, and is not in what ships (spec 4.5)."""
+    mine = {task.slug: work.branch for task in tasks for work in task.works if work.repository == repository.name}
+    found = await look_at(repository, set(mine.values()), ports)
+    reasons = [await taken_back(task, branch, found, ports) for task, branch in mine.items()]
+    return tuple(reason for reason in reasons if reason)
 
 
 async def _releasable_commit(repository: Package | App, ports: Ports) -> Sha:

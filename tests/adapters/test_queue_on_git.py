@@ -11,12 +11,14 @@ import msgspec
 import pytest
 
 from adapters.git import MirrorRepositories
+from core.errors import Refused
 from core.ports import Pin, Ports, Relation
 from core.records import Records
 from core.registry import App, Registry
 from core.releases import Release
 from core.tasks import Task
 from core.train.branch import pin_message
+from core.train.freeze import freeze
 from core.train.queue import BranchQueue, Ejection, queue_of
 from core.train.steps import Merge
 from tests.adapters.test_git import Team
@@ -262,3 +264,11 @@ async def test_a_thousand_commits_are_looked_at_at_once(yard: Yard) -> None:
     yard.type(_ON_RELEASE.format(f"{many}; git revert --no-edit -m 1 {branch.tip}"))
     _, [ejection] = await yard.queue(ONE)
     assert "was taken back" in ejection.because
+
+
+async def test_a_freeze_without_qa_refuses_what_was_taken_back(yard: Yard) -> None:
+    branch = await yard.pushed(ONE)
+    undo = "git switch -q -C release origin/release && git revert --no-commit -m 1 {} && git commit -q -m tidy"
+    yard.type(f"{undo.format(branch.tip)} && git push -q origin release")
+    with pytest.raises(Refused, match="work of feat/one was taken back"):
+        await freeze([yard.hub], [], [ONE], yard.ports(yard.ours))

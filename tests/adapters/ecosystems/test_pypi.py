@@ -377,3 +377,12 @@ async def test_a_manifest_that_contradicts_itself_is_refused(world: PyPIWorld):
     await world.publish("1.1.0")
     with pytest.raises(Refused):
         await world.lock(world.pinned("widgetry==1.1.0", "gadget==1.0.0"), ("widgetry", "1.1.0"))
+
+
+async def test_a_policy_of_the_team_is_never_taken_for_an_index_that_lags(world: PyPIWorld):
+    await world.publish("1.0.0")
+    folder = world.pinned("widgetry==1.0.0")
+    (folder / "uv.toml").write_text('exclude-newer = "2020-01-01T00:00:00Z"\n')
+    with pytest.raises(Refused, match="a policy of the team keeps uv from what is new") as refused:
+        await world.lock(folder, ("widgetry", "1.0.0"))
+    assert "exclude-newer-package" in refused.value.reasons[0].next

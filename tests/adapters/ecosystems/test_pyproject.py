@@ -346,6 +346,18 @@ def test_a_constraint_that_forbids_what_rides_is_refused_in_the_plan(limit: str)
     assert b"==2.0" in repinned(text.replace(limit, "widgetry<3").encode(), [pin("widgetry", "2.0")])
 
 
+@pytest.mark.parametrize("until", ['"7 days"', '"2026-01-01T00:00:00Z"', '"P7D"'])
+def test_a_cooldown_is_found_before_anything_is_public_with_the_line_that_exempts(until: str) -> None:
+    """QA was green, both packages went out, then "resume in a few minutes", for seven days."""
+    text = HEAD.replace('"rich>=13"', '"widgetry"') + GIT + f"[tool.uv]\nexclude-newer = {until}\n"
+    for one in (pin("widgetry", "1.1.0"), pin("widgetry", commit=Sha("a" * 40))):
+        with pytest.raises(Refused) as refused:
+            repinned(text.encode(), [one])
+        assert "exclude-newer-package = { widgetry = false }" in refused.value.reasons[0].next
+        exempt = text + "exclude-newer-package = { Widgetry = false }\n"
+        assert repinned(exempt.encode(), [one])
+
+
 # ── workspaces ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 ROOT = HEAD + '[tool.uv.workspace]\nmembers = ["libs/*", "apps/web"]\nexclude = ["libs/old"]\n'

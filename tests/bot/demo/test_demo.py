@@ -87,6 +87,22 @@ def test_a_broken_step_stops_the_ship_with_a_report_and_the_resume_button_finish
     assert "seal green" in ended.stdout
 
 
+def test_a_cooldown_is_refused_at_the_prepare_and_ships_once_what_is_ours_is_exempt() -> None:
+    ended = play("--break", "cooldown:treasury")
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr
+    refused, _, after = ended.stdout.partition("Ben adds to pyproject.toml of treasury")
+    assert "the policy of pyproject.toml keeps coin-core, coin-ledger out" in refused
+    assert "merge every repository" in after and "seal green" in after
+
+
+def test_work_that_was_taken_back_is_ejected_and_not_called_live() -> None:
+    ended = play("--break", "taken-back:kiosk-hours")
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr
+    assert "work of feat/kiosk-hours was taken back" in ended.stdout
+    kiosk = next(line for line in what_is_live(ended.stdout) if line.strip().startswith("kiosk"))
+    assert "no seal" in kiosk and "kiosk 1.0.0" in kiosk
+
+
 def test_a_step_that_does_not_exist_cannot_be_broken() -> None:
     ended = play("--break", "deploy:kioks")
     assert ended.returncode == 2
