@@ -101,7 +101,7 @@ class Checkouts:
             raise Refused(what, f"git-lfs is not installed; {_listed(pointers)}", _LFS_MISSING)
         only = () if len(pointers) == len(alike) else ("--include", ",".join(pointers))
         for argv in (("git", "lfs", "install", "--local", "--skip-repo"), ("git", "lfs", "pull", *only)):
-            done = await self._mirrors.run(tree, argv, env=_at(tree), timeout_seconds=self._network_seconds)
+            done = await self._mirrors.run_outside(tree, argv, env=_at(tree), timeout_seconds=self._network_seconds)
             if done.exit_code:
                 why = f"{last_words(done.stderr)}; {_listed(pointers)}"
                 raise Refused(what, why, _LFS_PUSH)
@@ -127,7 +127,7 @@ class Checkouts:
     async def _fetch_module(self, tree: Path, name: str, module: _Module) -> None:
         said = ("-c", f"submodule.{module.name}.url={module.url}", "-c", "protocol.file.allow=always")
         argv = ("git", *said, "submodule", "--quiet", "update", "--init", "--checkout", "--", module.path)
-        done = await self._mirrors.run(tree, argv, env=_at(tree), timeout_seconds=self._network_seconds)
+        done = await self._mirrors.run_outside(tree, argv, env=_at(tree), timeout_seconds=self._network_seconds)
         if done.exit_code:
             what = f"the submodule {module.path} of {name} cannot be read"
             raise Unreachable(what, last_words(done.stderr), f"see that {module.url} has its commit and may be read")

@@ -30,6 +30,7 @@ from adapters.credentials import Secrets
 from adapters.deploys import STRATEGIES
 from adapters.ecosystems.pypi import PyPI, PyPISettings
 from adapters.ecosystems.rubygems import RubyGemsSettings
+from adapters.git_tokens import GitTokens
 from adapters.yaml_file import YamlFile
 from core import collisions
 from core.errors import Reason, Refused
@@ -60,6 +61,7 @@ class Settings:
     satellites_at_once: int
     state_dir: Path
     projects_dir: Path | None
+    git_tokens: GitTokens
     database_url: str = field(repr=False)  # may hold a password
     secrets: Secrets
 
@@ -84,7 +86,8 @@ def load(folder: Path, environ: Mapping[str, str]) -> Settings:
         msgspec.structs.replace(one, what=f"{repos.path}: {one.what}") for one in collisions.problems(registry)
     )
     smoke_suites = _suites(suites, repos)
-    secrets = _secrets(environ, bot_file, registry, database_url)
+    git_tokens = {host: one.token_env for host, one in repos_file.git.items()} if repos_file else {}
+    secrets = _secrets(environ, bot_file, registry, database_url, git_tokens.values())
     if problems or not (repos_file and shapes_file and bot_file):
         raise Refused.all(Reason(*map(secrets.mask, (one.what, one.why, one.next))) for one in problems)
     return Settings(
@@ -99,6 +102,7 @@ def load(folder: Path, environ: Mapping[str, str]) -> Settings:
         satellites_at_once=bot_file.train.satellites_at_once,
         state_dir=state_dir,
         projects_dir=Path(projects).absolute() if (projects := environ.get("PROJECTS_DIR")) else None,
+        git_tokens=GitTokens(git_tokens, secrets),
         database_url=database_url,
         secrets=secrets,
     )
@@ -172,9 +176,11 @@ def _suites(file: YamlFile, repos: YamlFile) -> dict[str, Suite]:
     return entries.suites if entries else {}
 
 
-def _secrets(environ: Mapping[str, str], bot: BotFile | None, registry: Registry, database_url: str) -> Secrets:
+def _secrets(
+    environ: Mapping[str, str], bot: BotFile | None, registry: Registry, database_url: str, named_too: Iterable[str]
+) -> Secrets:
     """Everything in `environ` that is a credential by its name, or because the configuration names it."""
-    named = {bot.discord.token_env} if bot else set[str]()
+    named = {*named_too, *([bot.discord.token_env] if bot else [])}
     for app in registry.apps.values():
         for target in filter(None, (app.qa_deploy, app.prod_deploy)):
             named |= set(_words(target.options.values()))

@@ -120,6 +120,7 @@ WebPath = Annotated[str, _matching(r"/(?!/)\S*", "must be a path that begins wit
 Tag = Annotated[str, _matching(r"(?!-)[^\s{}~^:?*\[\\]*\{version\}[^\s{}~^:?*\[\\]*", "must hold {version} once")]
 Variable = Annotated[str, _matching(r"[A-Z][A-Z0-9_]*", "must be the name of an environment variable, not its value")]
 Command = Annotated[tuple[Text, ...], AfterValidator(_filled), BeforeValidator(_split)]
+GitHost = Annotated[str, _matching(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[\w./-]+)?", "must be a host, or a host and a path")]
 Snowflake = Annotated[int, Field(gt=0, lt=2**63)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=100)]
@@ -198,12 +199,19 @@ class EcosystemsEntry(Entry):
     rubygems: RubyGemsEntry = RubyGemsEntry()
 
 
+class GitEntry(Entry):
+    """One of `git` in release_repos.yml: how git is known to a host; `token_env` names the variable with the token."""
+
+    token_env: Variable
+
+
 class ReposFile(Entry):
     """release_repos.yml; packages and apps are checked one by one, so that one broken entry hides no other."""
 
     packages: dict[Slug, object] = {}
     apps: dict[Slug, object] = {}
     ecosystems: EcosystemsEntry = EcosystemsEntry()
+    git: dict[GitHost, GitEntry] = {}
 
 
 class Page(Entry):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Unpack, cast
 
 from adapters.checkouts import Checkouts
+from adapters.git_tokens import NO_TOKENS, GitTokens
 from adapters.merging import merged_tree
 from adapters.mirrors import ISOLATION, Mirrors
 from adapters.pushing import PushReport, not_taken, plain, push_argv, ref_name, refspec_push, verdict
@@ -50,9 +51,15 @@ class MirrorRepositories:
     """
 
     def __init__(
-        self, processes: Processes, folder: Path, *, projects: Path | None = None, network_seconds: float = 900
+        self,
+        processes: Processes,
+        folder: Path,
+        *,
+        projects: Path | None = None,
+        tokens: GitTokens = NO_TOKENS,
+        network_seconds: float = 900,
     ) -> None:
-        self._mirrors = Mirrors(processes, folder)
+        self._mirrors = Mirrors(processes, folder, tokens)
         self._checkouts = Checkouts(self._mirrors, processes, projects, network_seconds)
         self._network_seconds = network_seconds
         self._patches: dict[Sha, Patch | None] = {}
@@ -298,7 +305,7 @@ class MirrorRepositories:
 
     async def _report(self, mirror: Path, argv: Argv, ref: str, **how: Unpack[How]) -> PushReport:
         try:
-            return verdict(await self._mirrors.run(mirror, argv, **how), ref)
+            return verdict(await self._mirrors.run_outside(mirror, argv, **how), ref)
         except StepFailed as late:
             return PushReport("unknown", late.reasons[0].why, "")
 

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Unpack
 from urllib.parse import quote
 
-from adapters.pushing import last_words
-from core.errors import StepFailed, Unreachable
+from adapters.git_tokens import GitTokens, as_variables
+from adapters.pushing import is_denied, last_words
+from core.errors import Refused, StepFailed, Unreachable
 from core.ports import Finished, How, Processes
 from core.registry import Argv, Repository
 
@@ -42,9 +43,7 @@ ISOLATION = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_GRAFT_FILE": f"{os.devnull}/none",  # a file that is there would be complained of
     "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
-    "GIT_CONFIG_COUNT": str(len(_SETTINGS)),
-    **{f"GIT_CONFIG_KEY_{i}": name for i, name in enumerate(_SETTINGS)},
-    **{f"GIT_CONFIG_VALUE_{i}": value for i, value in enumerate(_SETTINGS.values())},
+    **as_variables(list(_SETTINGS.items())),
     "GIT_ATTR_NOSYSTEM": "1",
     "LC_ALL": "C",  # its words are read by programs
 }
@@ -60,8 +59,8 @@ _NOT_OURS = (
 class Mirrors:
     """Bare mirrors by repository name, made when first asked for; a broken one is made again."""
 
-    def __init__(self, processes: Processes, folder: Path) -> None:
-        self._processes = processes
+    def __init__(self, processes: Processes, folder: Path, tokens: GitTokens) -> None:
+        self._processes, self._tokens = processes, tokens
         folder = folder.absolute()  # git runs elsewhere
         self._mirrors, self._worktrees = folder / "mirrors", folder / "worktrees"
         self._own = self._worktrees / f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -73,6 +72,11 @@ class Mirrors:
         """Run a git command line in `mirror` to its end, whatever that is; `env` wins over our isolation."""
         how["env"] = {"HOME": os.devnull, **ISOLATION, "GIT_DIR": str(mirror), **how.get("env", {})}
         return await self._processes.run(argv, cwd=mirror, **how)
+
+    async def run_outside(self, mirror: Path, argv: Argv, **how: Unpack[How]) -> Finished:
+        """As `run`, for what speaks to another host: with the tokens that the configuration names."""
+        with self._tokens.configured(_SETTINGS, self._own) as variables:
+            return await self.run(mirror, argv, **{**how, "env": {**variables, **how.get("env", {})}})
 
     async def git(self, mirror: Path, *args: str, **how: Unpack[How]) -> str:
         """What git printed; StepFailed when it exits with anything but 0 (L34)."""
@@ -105,14 +109,25 @@ class Mirrors:
         """What a question over the network printed; every way of getting no answer is Unreachable (L11)."""
         try:
             how.setdefault("timeout_seconds", seconds)
-            done = await self.run(mirror, ("git", *_IMPATIENT, *args), **how)
+            done = await self.run_outside(mirror, ("git", *_IMPATIENT, *args), **how)
             why = last_words(done.stderr) if done.exit_code else ""
         except StepFailed as late:
             done, why = Finished(1, "", ""), late.reasons[0].why
+        if done.exit_code and is_denied(done.stderr):
+            raise self._denied(repository, why)
         if done.exit_code:
             next_ = f"check the url of {repository.name} and who may read it"
             raise Unreachable(f"{args[0]} for {repository.name} got no answer", why, next_)
         return done.stdout
+
+    def _denied(self, repository: Repository, why: str) -> Refused:
+        """A host that wants to know who asks has answered: it is no riddle, and names what to give it."""
+        what, name = f"{repository.name} may not be read", self._tokens.name_for(repository.url)
+        if name:
+            return Refused(what, why, f"give {name} a token that may read and write {repository.url}")
+        host = repository.url.partition("://")[2].partition("/")[0].rpartition("@")[2] or "HOST"
+        line = f"git: {{{host}: {{token_env: GIT_TOKEN}}}}"
+        return Refused(what, why, f"add `{line}` to release_repos.yml and export GIT_TOKEN=…, or use an ssh address")
 
     def private_path(self, name: str) -> Path:
         """A path of this process where nothing is, once `mirror` was asked for."""

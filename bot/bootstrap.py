@@ -160,7 +160,7 @@ def _lives(pid: int) -> bool:
 def _ports(settings: Settings, processes: ChildProcesses, web: Web, records: Records) -> Ports:
     """Every adapter, in the place that the core has for it."""
     state, clock = settings.state_dir, SystemClock()
-    repositories = MirrorRepositories(processes, state, projects=settings.projects_dir)
+    repositories = MirrorRepositories(processes, state, projects=settings.projects_dir, tokens=settings.git_tokens)
     return Ports(
         clock=clock,
         repositories=repositories,

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from adapters.credentials import Secrets
 from adapters.git import MirrorRepositories
+from adapters.git_tokens import GitTokens
 from adapters.process import ChildProcesses
 from adapters.pushing import push_argv
 from core.errors import Refused, StepFailed, Unreachable
@@ -821,3 +822,93 @@ async def test_a_platform_gets_its_credentials_and_its_own_configuration(
     env = {"GIT_CONFIG_GLOBAL": str(config)}
     assert (await ours.push_to(hub, commit, "https://git.example/hub.git", "main", env=env)).status == "moved"
     assert await ours.head_of(hub, "https://git.example/hub.git", "main", env=env) == commit
+
+
+# ── private repositories over HTTPS ────────────────────────────────────────────────────────────────────────────────
+
+TOKEN = "ghp_a-token-that-nobody-shows"
+
+
+def private(team: Team, processes: ChildProcesses, names: dict[str, str]) -> MirrorRepositories:
+    tokens = GitTokens(names, Secrets({"TEAM_TOKEN": TOKEN, "OLD_TOKEN": "expired-token"}))
+    return MirrorRepositories(processes, team.folder / "state", tokens=tokens)
+
+
+async def test_a_private_repository_is_read_and_pushed_with_the_token_of_its_host(
+    team: Team, processes: ChildProcesses
+) -> None:
+    """helper, netrc and ASKPASS are all ignored by design, and there was no other way in."""
+    commit = team.commit(push="main", VERSION="1")
+    team.git("config", "http.receivepack", "true", at=team.origin)
+    seen: list[dict[str, str]] = []
+    async with GitServer(team.folder) as server:
+        server.password = TOKEN
+        hub = Repository(name="hub", url=f"{server.url}/{team.origin.name}")
+        host = server.url.partition("://")[2]
+        ours = private(team, processes, {host: "TEAM_TOKEN"})
+        processes.on_spawn = lambda argv: seen.append(_shown(argv))
+        assert await ours.branch_head(hub, "main") == commit
+        made = await ours.derive(hub, commit, {"VERSION": b"2"}, "Bump")
+        await ours.push(hub, made, "main", expected=commit)
+        async with ours.checkout(hub, made) as tree:
+            assert (tree / "VERSION").read_text() == "2"
+            assert TOKEN not in (tree / ".git/config").read_text()
+    assert set(server.users) == {"x-access-token"}
+    assert seen and not [one for one in seen if TOKEN in str(one)]
+    assert not [
+        path for path in (team.folder / "state").rglob("*") if path.is_file() and TOKEN in path.read_text("latin-1")
+    ]
+
+
+def _shown(argv: Argv) -> dict[str, str]:
+    """What anybody on this machine can read of the child that was just started."""
+    found = {"argv": " ".join(argv)}
+    for place in Path("/proc").glob("[0-9]*"):
+        for name in ("cmdline", "environ"):
+            with suppress(OSError):
+                if int((place / "stat").read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                    found[f"{place.name} {name}"] = (place / name).read_bytes().decode("latin-1")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("names", "password", "next_"),
+    [
+        ({}, TOKEN, "token_env: GIT_TOKEN"),
+        ({"HOST": "UNSET_TOKEN"}, TOKEN, "give UNSET_TOKEN a token"),
+        ({"HOST": "OLD_TOKEN"}, TOKEN, "give OLD_TOKEN a token"),
+        ({"HOST/other": "TEAM_TOKEN"}, TOKEN, "token_env: GIT_TOKEN"),
+        ({"example.com": "TEAM_TOKEN"}, TOKEN, "token_env: GIT_TOKEN"),
+    ],
+)
+async def test_a_host_that_wants_to_know_who_asks_is_no_riddle(
+    team: Team, processes: ChildProcesses, names: dict[str, str], password: str, next_: str
+) -> None:
+    """The refusal said "check the url", and named a variable that does not exist."""
+    team.commit(push="main")
+    async with GitServer(team.folder) as server:
+        server.password = password
+        host = server.url.partition("://")[2]
+        named = {key.replace("HOST", host): value for key, value in names.items()}
+        hub = Repository(name="hub", url=f"{server.url}/{team.origin.name}")
+        with pytest.raises(Refused) as refused:
+            await private(team, processes, named).branch_head(hub, "main")
+    assert refused.value.reasons[0].what == "hub may not be read"
+    assert next_ in refused.value.reasons[0].next
+    assert TOKEN not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://github.com/acme/hub.git", "GITHUB"),
+        ("https://ada@github.com/acme/hub.git", "GITHUB"),
+        ("https://github.com/secret/x", "SECRET"),
+        ("https://github.com.evil.org/acme/hub.git", None),
+        ("https://evil.org/github.com/acme", None),
+        ("git@github.com:acme/hub.git", None),
+    ],
+)
+def test_a_token_is_for_its_host_and_the_longest_path_that_fits(url: str, name: str | None) -> None:
+    tokens = GitTokens({"github.com": "GITHUB", "github.com/secret": "SECRET"}, Secrets({}))
+    assert tokens.name_for(url) == name
