@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from itertools import combinations
@@ -12,9 +12,13 @@ import msgspec
 from core.conversation import Remark, RemarkKind, blocking
 from core.errors import Reason, Refused
 from core.people import Deed, People
+from core.registry import Sha
 from core.tasks import Move, Stage, Task
+from core.words import short
 
 _MAY_BE_LATE = (Stage.REVIEWED, Stage.ASSEMBLED)
+Heads = Mapping[str, Sha]
+"""Repository → a commit of the task's branch there."""
 
 
 class Seat(StrEnum):
@@ -49,7 +53,10 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
-    """One verdict. `round`: as `review_round` counted when it was given."""
+    """One verdict. `round`: as `review_round` counted when it was given.
+
+    `heads`: repository → where the branch of the task was on origin then; what could not be seen is not in it.
+    """
 
     task: str
     seat: Seat
@@ -60,6 +67,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     body: str = ""
     at: datetime
     round: int
+    heads: dict[str, Sha] = {}
 
     @property
     def deed(self) -> Deed:
@@ -132,7 +140,7 @@ def require_reviewable(
         reasons.append(Reason(what, "a builder never reviews it", "ask somebody else"))
     for seat, held in seated(earlier, new.round).items():
         is_same = people.may_be(held.deed, new.reviewer_id, new.reviewer)
-        if seat is new.seat and not is_same:
+        if seat is new.seat and not is_same and held.heads == new.heads:
             reasons.append(
                 Reason(
                     f"the {seat} seat is taken", f"by {held.deed.told_to(new.reviewer)} in this round", "take the other"
@@ -176,6 +184,32 @@ def by_one_person(task: Task, remarks: Iterable[Remark], reviews: Sequence[Revie
             why = f"{one.reviewer} ({one.reviewer_id}) is {other.reviewer} ({other.reviewer_id})"
             found.append(Reason(f"one person approved {task.slug} twice", why, next_))
     return found
+
+
+def moved_on(reviews: Iterable[Review], quorum: Iterable[Seat], heads: Heads) -> list[Reason]:
+    """What of `heads` an approval of the newest round has not seen: pushed, rewritten since, or never looked up.
+
+    A branch that only took main in is another one, too: nobody has seen what the two come to.
+    """
+    given = list(reviews)
+    held = seated(given, max((one.round for one in given), default=0))
+    found = list[Reason]()
+    for seat in quorum:
+        if (review := held.get(seat)) is None or not review.approves:
+            continue
+        changed = [
+            f"{name} {_approved_at(review.heads.get(name))}, now {short(now)}"
+            for name, now in sorted(heads.items())
+            if review.heads.get(name) != now
+        ]
+        if changed:
+            what, why = f"{review.task} changed after its {seat} review", f"{'; '.join(changed)} (by {review.reviewer})"
+            found.append(Reason(what, why, f"task review {review.task} {seat} VERDICT"))
+    return found
+
+
+def _approved_at(seen: Sha | None) -> str:
+    return f"approved at {short(seen)}" if seen else "approved at a commit that nobody looked up"
 
 
 def unseen(

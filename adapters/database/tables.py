@@ -18,7 +18,7 @@ from core.events import EventKind
 from core.journal import EntryState, PageCheck, RunKind, RunState, SealStatus
 from core.observations import Facts, Value
 from core.permissions import Role
-from core.registry import Argv
+from core.registry import Argv, Sha
 from core.releases import ACTIVE, Artefact, ReleaseState
 from core.reviews import Finding, Seat, Verdict
 from core.sizing import Bidder, Size
@@ -144,6 +144,7 @@ reviews = Table(
     *must(Word(Verdict), "verdict"),
     *must(Text, "reviewer", "reviewer_id", "body"),
     *must(Json(tuple[Finding, ...]), "findings"),
+    *must(Json(dict[str, Sha]), "heads"),
     *must(Integer, "round"),
     *must(Utc, "at"),
     Index(None, "task", "id"),

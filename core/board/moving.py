@@ -20,11 +20,13 @@ from core.reviews import (
     Verdict,
     builders,
     late_handoffs,
+    moved_on,
     require_reviewable,
     review_round,
     unapproved,
 )
 from core.tasks import BoardMove, Stage, Task, legal_moves
+from core.train.reviewed import heads_of
 from core.words import counted
 
 
@@ -88,8 +90,13 @@ class Moving(Desk):
         open as feedback.
         """
         require(actor, Role.REVIEWER, "review tasks")
+        async with self._ports.records.reading() as tx:
+            looked_at = await existing_task(tx, slug)
+        heads = await heads_of(looked_at, self._registry, self._ports)  # others must write meanwhile
         async with self._ports.records.transaction() as tx:
             task, earlier = await existing_task(tx, slug), await tx.reviews(slug)
+            if task.works != looked_at.works:
+                raise Refused(f"{slug} was changed just now", "its branches are others", f"task show {slug}")
             remarks, moves = await tx.remarks(slug), await tx.moves(slug)
             review = Review(
                 task=slug,
@@ -101,8 +108,10 @@ class Moving(Desk):
                 body=body,
                 at=self._ports.clock.now(),
                 round=review_round(moves, remarks),
+                heads=heads,
             )
-            is_late = bool(late_handoffs(moves, remarks))
+            is_late = bool(late_handoffs(moves, remarks) or moved_on(earlier, self._quorum, heads))
+            is_late = is_late and task.stage is not Stage.SUBMITTED
             people = People(await tx.links())
             require_reviewable(task, earlier, review, builders(task, remarks), people, is_late=is_late)
             # Open feedback refuses only the verdict that would make it reviewed: the others may be given before.

@@ -18,6 +18,7 @@ from core.releases import Release
 from core.reviews import Seat, by_one_person, unseen
 from core.tasks import Task
 from core.train.proposal import Proposal
+from core.train.reviewed import changed_since_review
 from core.words import nearest
 
 
@@ -81,6 +82,12 @@ class Desk:
         facts: dict[str, Value] = {"run": run.id, "kind": run.kind, "digest": run.digest}
         await tx.append_event(event_of(EventKind.RUN_CONFIRMED, release, actor, now, **facts))
         return run
+
+    async def _changed(self, release: Release, tasks: Sequence[Task]) -> tuple[Reason, ...]:
+        """What of `tasks` rides beyond the commits that were approved. Asks origin: in no transaction."""
+        async with self._ports.records.reading() as tx:
+            reviews = {task.slug: await tx.reviews(task.slug) for task in tasks}
+        return await changed_since_review(release, tasks, reviews, self._quorum, self.registry, self._ports)
 
     async def _unseen(self, tx: Transaction, tasks: Sequence[Task]) -> tuple[Reason, ...]:
         """What of `tasks` rides although not everybody has looked at it."""

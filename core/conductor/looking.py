@@ -61,6 +61,7 @@ class Looking(Desk):
                 return await sight(repository, release, tasks, journal, self._ports)
 
         sightings = await asyncio.gather(*(seen(one) for one in riding(tasks, self.registry)))
+        unseen += await self._changed(release, tasks) if release.is_active else ()
         return standing(release, sightings, unseen)
 
     async def releases(self, limit: int | None = 25) -> list[Release]:

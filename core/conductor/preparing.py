@@ -92,6 +92,7 @@ class Preparing(Desk):
             return Assembly(queue, Proposal(release.slug, None, (), tuple(problems)), waits=waits)
         async with self._ports.records.reading() as tx:
             journal, unseen = await tx.entries(release.slug), await self._unseen(tx, tasks)
+        unseen += await self._changed(reopen(release), tasks)
         plan = prepare_plan(release, tasks, self.registry, queue)
         proposal = replace(await looked_over(plan, journal, self._ports), unseen=unseen)
         return Assembly(queue, proposal, not_on_qa(plan), waits)

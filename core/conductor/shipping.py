@@ -50,7 +50,10 @@ class Shipping(Desk):
             release = await self._release(tx, slug)
             tasks, journal = await members(tx, release), await tx.entries(release.slug)
             unseen = await self._unseen(tx, tasks)
-        return replace(await propose(release, tasks, self.registry, journal, self._ports), unseen=unseen)
+        proposal = await propose(release, tasks, self.registry, journal, self._ports)
+        if not proposal.problems:
+            unseen += await self._changed(release, tasks)
+        return replace(proposal, unseen=unseen)
 
     async def offer(self, actor: Actor, slug: str | None = None) -> Offer:
         """The plan, to be confirmed within half an hour. Refused while a run is on its way."""

@@ -99,8 +99,8 @@ async def test_what_nobody_owns_is_shown_with_its_revert(prepared: Station) -> N
     """L30: the commits stayed on the release branch and rode with the next train, owned by nobody."""
     await prepared.conductor.eject(OLIVE, "words", RELEASE)
     merge = prepared.world.refs["docs", "release"]
-    [word] = await prepared.reviewed(draft("other", "docs"))
     prepared.world.refs["docs", "feat/other"] = prepared.world.refs["docs", "main"]
+    [word] = await prepared.reviewed(draft("other", "docs"))
     await prepared.conductor.add(OLIVE, word, RELEASE)
     [(what, next_)] = await odd(prepared)
     assert what == f"{merge[:7]} “Merge task words (feat/words)” is on release of docs"
@@ -125,6 +125,24 @@ async def test_code_that_changed_after_its_review_does_not_ride_unseen(prepared:
     assert (await conductor.plan()).digest == offered.digest
 
 
+async def test_a_push_after_both_approvals_is_told_until_both_have_looked_again(station: Station) -> None:
+    station.world.refs["hub", "feat/seats"] = station.world.refs["hub", "main"]
+    push(station, "hub", "feat/seats")
+    [slug] = await station.reviewed(draft("seats", "hub"))
+    await station.conductor.open(OLIVE, RELEASE, [slug])
+    seen = station.world.refs["hub", "feat/seats"]
+    assert (await station.conductor.assembly()).proposal.unseen == ()
+    now = push(station, "hub", "feat/seats")
+    heavy, light = (await station.conductor.assembly()).proposal.unseen
+    assert heavy.what == "seats changed after its heavy review"
+    assert heavy.why == f"hub approved at {seen[:7]}, now {now[:7]} (by rex)"
+    assert light.next == "task review seats light VERDICT"
+    await station.board.review(REX, "seats", Seat.HEAVY, Verdict.APPROVE)
+    assert (await station.conductor.standing()).anomalies[:1] == (light,)
+    await station.board.review(TESS, "seats", Seat.LIGHT, Verdict.APPROVE)
+    assert (await station.conductor.assembly()).proposal.unseen == ()
+
+
 async def test_requested_changes_of_what_rides_already_are_seen_where_it_is_shipped(prepared: Station) -> None:
     await prepared.board.handoff(ADA, "words", HANDOFF)
     bad = [Finding(Severity.MAJOR, "it lies")]
@@ -143,10 +161,14 @@ async def test_a_branch_that_went_on_after_the_freeze_is_a_straggler(prepared: S
 
 async def test_a_branch_that_went_on_before_the_freeze_is_one_too(prepared: Station) -> None:
     push(prepared, "hub", "feat/seats")
-    [slug] = await prepared.reviewed(draft("late", "docs"))
     prepared.world.refs["docs", "feat/late"] = prepared.world.refs["docs", "main"]
+    [slug] = await prepared.reviewed(draft("late", "docs"))
     await prepared.conductor.add(OLIVE, slug, RELEASE)
-    assert await odd(prepared) == [("seats has grown in hub", "release prepare")]
+    assert await odd(prepared) == [
+        ("seats changed after its heavy review", "task review seats heavy VERDICT"),
+        ("seats changed after its light review", "task review seats light VERDICT"),
+        ("seats has grown in hub", "release prepare"),
+    ]
 
 
 async def test_a_release_branch_that_moved_makes_the_freeze_stale(prepared: Station) -> None:
