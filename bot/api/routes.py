@@ -195,7 +195,6 @@ ROUTES: tuple[Route, ...] = (
             Board.resolve,
             Board.block,
             Board.unblock,
-            Board.review,
             Board.move,
             Board.depend,
             Board.bid,
@@ -203,6 +202,7 @@ ROUTES: tuple[Route, ...] = (
             Board.archive,
         )
     ),
+    _board(method="POST", path=f"{_TASK}/review", use_case=Board.review, is_long=True),  # asks origin what is reviewed
     _board(method="GET", path="/v1/suggestions", use_case=Board.suggest),
     _board(method="GET", path="/v1/calibration", use_case=Board.calibration),
     _train(method="GET", path="/v1/releases", use_case=releases),
