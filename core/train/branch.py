@@ -71,7 +71,9 @@ async def without_pins(repository: Repository, tip: Sha, landed: Sequence[Logged
     wherever somebody locked anew.
     """
     work = tip
-    for one in itertools.takewhile(_is_pin, landed):
+    for one in itertools.takewhile(lambda one: one.message.startswith(_PINS), landed):
+        if not await _only_pins(repository, one, ports):
+            break
         work = one.parents[0]
     if work == tip:
         return tip, tip
@@ -120,7 +122,7 @@ async def foreign(found: ReleaseBranch, members: Sequence[Task], ports: Ports) -
         for one in found.landed
         if one.sha not in found.reverts.keys() | undoing
         and task_of(one) not in slugs
-        and (one.author != _OURS or task_of(one))  # our pins are of no task, and come off by themselves
+        and not await _only_pins(found.repository, one, ports)  # they come off by themselves
     ]
     if not suspects or found.release is None or found.main is None:
         return ()
@@ -203,8 +205,14 @@ async def _shares(found: ReleaseBranch, undone: Logged, head: Sha, ports: Ports)
     return await history(repository, brought, before) != await history(repository, brought, before, head)
 
 
-def _is_pin(commit: Logged) -> bool:
-    return commit.author == _OURS and len(commit.parents) == 1 and commit.message.startswith(_PINS)
+async def _only_pins(repository: Repository, commit: Logged, ports: Ports) -> bool:
+    """True for a commit of ours that pins, or takes pins back. Whoever takes our name for code is somebody else."""
+    if commit.author != _OURS or len(commit.parents) != 1:
+        return False
+    changed = await ports.repositories.changed_paths(repository, commit.parents[0], commit.sha)
+    paths = await ports.repositories.paths(repository, commit.sha)
+    pinned = {path for ecosystem in ports.ecosystems.values() for path in ecosystem.consumer_files(paths)}
+    return bool(changed) and changed <= pinned
 
 
 async def _reverts(repository: Repository, history: Sequence[Logged], ports: Ports) -> dict[Sha, Sha]:

@@ -137,7 +137,7 @@ async def test_pins_of_ours_are_taken_back_before_more_is_merged_and_stay_when_n
     """A builder who locks anew would conflict with them."""
     first = await yard.pushed(ONE)
     message = pin_message([Pin("money", "toy", "money", commit=first.tip)])
-    pinned = await yard.ours.derive(yard.hub, first.tip, {"one": b"pinned", "b": b"new"}, message)
+    pinned = await yard.ours.derive(yard.hub, first.tip, {"needs.txt": b"pinned", "needs.lock": b"new"}, message)
     await yard.ours.push(yard.hub, pinned, "release", expected=first.tip)
     same, _ = await yard.queue(ONE)
     assert (same.tip, same.work, same.merges, same.foreign) == (pinned, first.tip, (), ())
@@ -272,3 +272,13 @@ async def test_a_freeze_without_qa_refuses_what_was_taken_back(yard: Yard) -> No
     yard.type(f"{undo.format(branch.tip)} && git push -q origin release")
     with pytest.raises(Refused, match="work of feat/one was taken back"):
         await freeze([yard.hub], [], [ONE], yard.ports(yard.ours))
+
+
+async def test_code_under_our_name_is_shown_as_nobody_s_and_never_taken_back(yard: Yard) -> None:
+    first = await yard.pushed(ONE)
+    typed = "git switch -q -C release origin/release && echo x > code.py && git add . && git -c user.name=Stationmaster"
+    author = "--author='Stationmaster <stationmaster@localhost>'"
+    yard.type(f"{typed} commit -qm 'Pin money 1.1' {author} && git push -q origin release")
+    branch, _ = await yard.queue(ONE)
+    assert [one.title for one in branch.foreign] == ["Pin money 1.1"]
+    assert branch.work == branch.tip == yard.team.head("release") != first.tip
