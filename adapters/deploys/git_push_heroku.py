@@ -124,9 +124,10 @@ class GitPushHeroku:
         if target.revision_path is None and options.lists_releases:
             proof = await self._released(app, options, commit)
         facts = await boot.until_serving(self._web, self._clock, app, target, commit, seconds=seconds, stale=stale)
-        # What failed before leaves the ref moved: a push that does nothing proves nothing.
-        if report.status == "up to date" and not proof and not facts["verified"]:
-            why = f"the push moved nothing, {app.name} answers, and nothing there says which commit it runs"
+        # What failed leaves the ref moved: a push that does nothing, or whose answer was lost, proves nothing.
+        if report.status != "moved" and not proof and not facts["verified"]:
+            push = "the push moved nothing" if report.status == "up to date" else "the answer to the push was lost"
+            why = f"{push}, {app.name} answers, and nothing there says which commit it runs"
             raise NeedsOperator(f"nobody can tell whether {app.name} runs {short(commit)}", why, boot.ANSWER)
         return {**facts, **proof}
 

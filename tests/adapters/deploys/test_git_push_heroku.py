@@ -213,6 +213,15 @@ async def test_a_push_that_was_taken_although_the_answer_was_lost_is_a_deploy(wo
     assert (await world.deploy())["verified"] is True
 
 
+async def test_a_lost_answer_is_a_question_where_nothing_says_what_runs(world: DeployWorld, platform: Platform):
+    """The ref had moved and old code answered 200: how the release phase ended was in the answer that was lost."""
+    await world.deploy()
+    target = msgspec.structs.replace(world.with_options(boot_seconds=0.3, releases=False), revision_path=None)
+    sabotage(platform, "reference-transaction")
+    with pytest.raises(NeedsOperator, match=r"nobody can tell whether hub runs .*the answer to the push was lost"):
+        await world.deploy(world.source.commit(), target)
+
+
 async def test_a_push_whose_answer_was_lost_and_that_did_not_arrive_may_be_tried_again(
     world: DeployWorld, platform: Platform
 ):
