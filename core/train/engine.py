@@ -102,6 +102,7 @@ async def _run_step(step: AnyStep, logbook: Logbook, ports: Ports, lease: Lease)
 
 async def _made_so(step: AnyStep, logbook: Logbook, ports: Ports, lease: Lease) -> tuple[Facts, bool]:
     """Look, and act where it is not so yet; the facts, and whether somebody else had made it so."""
+    logbook.require_confirmed()  # also before looking: in another registry, what is found there is not ours
     before = logbook.entry(step)
     # After a crash even a place that could not say a moment ago is worth another look.
     silent = (CannotTell, Blind) if before and before.state is EntryState.STARTED else (CannotTell,)
@@ -118,7 +119,6 @@ async def _made_so(step: AnyStep, logbook: Logbook, ports: Ports, lease: Lease) 
             # Never taken for "no" (L11).
             raise StepFailed(f"cannot tell whether to {step.title}", why, "release resume, when it answers again")
         case NotYet() | Blind():
-            logbook.require_confirmed()
             await logbook.started(step)
             lease.assert_fresh()  # whoever slept meanwhile may have been taken over (database.md)
             return await _act(step, logbook, ports), False

@@ -358,6 +358,18 @@ async def test_a_resume_under_another_configuration_acts_by_nothing_and_says_wha
     assert (await elsewhere(assembled, **{"other publish_url": "http://y"}).resumed()).state is RunState.FINISHED
 
 
+async def test_what_another_registry_has_is_never_recorded_as_ours(assembled: Station) -> None:
+    """index_url was edited after the stop; what was found over there was written down as published by this ship."""
+    station, world = elsewhere(assembled), assembled.world
+    world.fail("publish money", *[StepFailed("the registry is full")] * 3)
+    assert (await station.shipped()).state is RunState.STOPPED
+    [artefact] = (await assembled.conductor.status(RELEASE)).release.frozen[1].artefacts
+    world.published["money", "1.1.0"] = {artefact.filename: artefact.sha256}
+    other = elsewhere(assembled, **{"toy publish_url": "http://b"})
+    assert (await other.resumed()).state is RunState.STOPPED
+    assert (await other.progress()).live == ()
+
+
 async def test_between_the_offer_and_the_press_a_change_is_told_line_by_line(assembled: Station) -> None:
     offer = await elsewhere(assembled).conductor.offer(OLIVE)
     with pytest.raises(PlanChanged) as changed:
