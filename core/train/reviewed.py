@@ -14,7 +14,8 @@ from core.tasks import Task
 from core.train.branch import look_at
 from core.unforeseen import or_trouble
 
-_LOOK_SECONDS = 5.0
+_LOOK_SECONDS = 8.0
+_REVIEW_SECONDS = 20.0  # a machine may have to fetch the repository first
 
 
 async def heads_of(task: Task, registry: Registry, ports: Ports) -> dict[str, Sha]:
@@ -22,7 +23,7 @@ async def heads_of(task: Task, registry: Registry, ports: Ports) -> dict[str, Sh
 
     async def head(repository: str, branch: str) -> Sha | None:
         try:
-            async with asyncio.timeout(_LOOK_SECONDS):
+            async with asyncio.timeout(_REVIEW_SECONDS):
                 return await ports.repositories.branch_head(registry.repositories[repository], branch)
         except (Trouble, TimeoutError):
             return None
@@ -45,7 +46,13 @@ async def changed_since_review(
     Of a frozen release, what its freeze has; else what a prepare would merge.
     """
     names = dict.fromkeys(name for task in tasks for name in task.repositories if name in registry.repositories)
-    looks = await asyncio.gather(*(_riding(registry.repositories[name], release, tasks, ports) for name in names))
+    slots = asyncio.Semaphore(ports.lanes_at_once)
+
+    async def riding(name: str) -> dict[str, Sha] | tuple[Reason, ...]:
+        async with slots:
+            return await _riding(registry.repositories[name], release, tasks, ports)
+
+    looks = await asyncio.gather(*(riding(name) for name in names))
     found = [reason for look in looks for reason in look if isinstance(reason, Reason)]
     for task in tasks:
         heads = {
