@@ -99,7 +99,14 @@ async def _fill(connection: AsyncConnection, table: Table, rows: Iterator[Mappin
 def _content(count: int) -> Mapping[Table, Iterator[Mapping[str, object]]]:
     numbers = range(count)
     timeline = [*_STAGES[:3], *[Stage.BLOCKED, Stage.BUILDING, Stage.SUBMITTED] * 5, Stage.REVIEWED, Stage.ASSEMBLED]
-    said = {"kind": "comment", "author": "rex", "body": "Please look at this again.", "resolved_by": "", "at": _BEGAN}
+    said = {
+        "kind": "comment",
+        "author": "rex",
+        "author_id": "agent:rex",
+        "body": "Please look at this again.",
+        "resolved_by": "",
+        "at": _BEGAN,
+    }
     ran = {"text": "[unit] make test: 31 passed", "by": "ada", "at": _BEGAN, "machine": False}
     moved = {"actor": "ada", "source": "cli", "reason": "", "seconds": 60.0}
     return {

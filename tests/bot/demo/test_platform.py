@@ -136,7 +136,7 @@ async def test_until_the_new_process_answers_the_old_one_does_or_with_no_preboot
     hub, old = platform.apps["hub"], source.commit()
     await push(source, platform, old)
     await until_up(hub.url, old)
-    hub.knobs.preboot, hub.knobs.boot_delay_seconds = preboot, 0.5
+    hub.knobs.preboot, hub.knobs.boot_delay_seconds = preboot, 2
     new = source.commit()
     await push(source, platform, new)
     status, text = await look(hub.url)
