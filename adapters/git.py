@@ -394,7 +394,17 @@ def _patches(at: Commit, commits: Sequence[Sha]) -> dict[Sha, Patch]:
 def _patch_ids(at: Commit, commits: Sequence[Sha], *more: str) -> dict[Sha, str]:
     # Nobody's configuration, and no attribute of a tree, may make another text of a diff.
     exact = ("--full-index", "--binary", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--no-prefix")
-    words = ("--no-walk=unsorted", "-p", "--diff-merges=first-parent", "--format=commit %H", *exact, *more, *commits)
+    # A revert that needed no hand has the next lines unchanged, and maybe none beyond them.
+    words = (
+        "--no-walk=unsorted",
+        "-p",
+        "--unified=1",
+        "--diff-merges=first-parent",
+        "--format=commit %H",
+        *exact,
+        *more,
+        *commits,
+    )
     shown = at.repo.git.log(*words, as_process=True)
     rows = str(at.repo.git.patch_id("--verbatim", istream=shown.stdout)).splitlines()
     return {Sha(sha): patch for patch, sha in (row.split() for row in rows)}

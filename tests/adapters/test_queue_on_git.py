@@ -282,3 +282,15 @@ async def test_code_under_our_name_is_shown_as_nobody_s_and_never_taken_back(yar
     branch, _ = await yard.queue(ONE)
     assert [one.title for one in branch.foreign] == ["Pin money 1.1"]
     assert branch.work == branch.tip == yard.team.head("release") != first.tip
+
+
+async def test_a_revert_beside_lines_that_changed_since_takes_the_work_out_all_the_same(yard: Yard) -> None:
+    body = "".join(f"line {number}\n" for number in range(30))
+    root = yard.team.commit("base", on=yard.root, push="main", f=body)
+    yard.team.commit("three", on=root, push="feat/three", f=body.replace("line 15\n", "line 15\nwork\n"))
+    task = draft("three", "hub")
+    await yard.pushed(task)
+    change = "sed -i 's/^line 13$/changed/' f && git commit -qam near && git revert --no-edit -m 1 HEAD~1"
+    yard.type(f"git switch -q -C release origin/release && {change} && git push -q origin release")
+    _, [ejection] = await yard.queue(task)
+    assert "was taken back" in ejection.because
