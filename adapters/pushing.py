@@ -30,7 +30,8 @@ _DENIED = re.compile(
 _UNREACHED = re.compile(
     r"Could not resolve (host|proxy)|Failed to connect to|[Cc]onnection refused|Host key verification failed"
     r"|ssh: connect to host|does not appear to be a git repository|SSL certificate problem|server certificate verif"
-    r"|Proxy CONNECT aborted|returned error: (404|407)|No route to host|Network is unreachable"
+    r"|CONNECT (aborted|tunnel failed)|HTTP code 407 from proxy|SSL: no alternative certificate"
+    r"|returned error: (404|407)|No route to host|Network is unreachable"
 )
 _UNDER_WAY = re.compile(
     r"RPC failed|hung up|unexpected disconnect|send-pack|[Ww]riting objects|pack-objects|remote: .*(Building|-----)"
