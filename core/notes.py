@@ -10,6 +10,7 @@ import msgspec
 from core.journal import Entry, EntryState, Run, SealRecord
 from core.releases import Release
 from core.tasks import Task
+from core.train.consumer import left_behind
 
 
 class PackageNote(msgspec.Struct, frozen=True):
@@ -87,5 +88,8 @@ def release_notes(
         packages=tuple(packages),
         apps=tuple(apps),
         tasks=tuple(TaskNote(task.slug, task.title, task.repositories) for task in tasks),
-        warnings=tuple(str(r) for e in by_step.values() if e.state is EntryState.WARNED for r in e.reasons),
+        warnings=(
+            *(reason.what for reason in left_behind(release)),
+            *(str(r) for e in by_step.values() if e.state is EntryState.WARNED for r in e.reasons),
+        ),
     )

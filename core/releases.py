@@ -39,12 +39,23 @@ class Artefact(msgspec.Struct, frozen=True, order=True):
     size: int
 
 
+class Stay(msgspec.Struct, frozen=True):
+    """A use of a package of ours that no re-pin moves: a published version (blank: nothing locks it), or a file of a
+    kind that is never re-pinned, where it may even come from a branch.
+    """
+
+    package: str
+    version: str = ""
+    file: str = ""
+    by_reference: bool = False
+
+
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):
     """What QA saw of one repository (spec 5.2).
 
     `requires`: registered packages that it depends on; of a package, as it was built. `ranges`: which versions of them
     it takes, and of itself. `by_reference`: those that its manifest takes from a branch, commit or path, and which ship
-    must therefore re-pin (spec 6.5).
+    must therefore re-pin (spec 6.5). `stays`: those that an app takes in a way that no re-pin moves.
     """
 
     repository: str
@@ -54,6 +65,7 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True):
     requires: tuple[str, ...] = ()
     ranges: Mapping[str, tuple[str, ...]] = {}
     by_reference: tuple[str, ...] = ()
+    stays: tuple[Stay, ...] = ()
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from core.journal import EntryState, PageCheck, RunKind, RunState, SealStatus
 from core.observations import Facts, Value
 from core.permissions import Role
 from core.registry import Argv, Sha
-from core.releases import ACTIVE, Artefact, ReleaseState
+from core.releases import ACTIVE, Artefact, ReleaseState, Stay
 from core.reviews import Finding, Seat, Verdict
 from core.sizing import Bidder, Size
 from core.tasks import Stage, TaskType
@@ -207,6 +207,7 @@ frozen = Table(
     *must(Json(tuple[Artefact, ...]), "artefacts"),
     *must(_Names, "requires", "by_reference"),
     *must(Json(Mapping[str, tuple[str, ...]]), "ranges"),
+    *must(Json(tuple[Stay, ...]), "stays"),
     *must(Integer, "position"),
     not_blank("sha"),
 )

@@ -16,10 +16,11 @@ import msgspec
 from packaging.version import Version
 
 from adapters.ecosystems import pyproject, python_version, uv_lock, wheel
+from adapters.ecosystems.unread import is_unread, named_in
 from adapters.ecosystems.wheel import file_identity
 from adapters.web import Web
 from core.errors import Refused, StepFailed, Trouble, Unreachable
-from core.ports import Declared, Finished, Listing, Locked, Pin, Processes
+from core.ports import Declared, Dependency, Finished, Listing, Locked, Pin, Processes
 from core.registry import Argv, Package
 from core.releases import Artefact
 
@@ -75,7 +76,6 @@ class PyPI:
     credentials: tuple[str, ...] = ("UV_PUBLISH_TOKEN",)
     tools: tuple[str, ...] = ("uv",)
     repinned = staticmethod(pyproject.repinned)
-    dependencies = staticmethod(pyproject.dependencies)
     accepts = staticmethod(wheel.accepts)
 
     def __init__(self, processes: Processes, web: Web, settings: PyPISettings) -> None:
@@ -89,9 +89,15 @@ class PyPI:
         return wheel.declared(files, self._settings.publish_url)
 
     def consumer_files(self, paths: Collection[str]) -> tuple[str, ...]:
-        """Every manifest, of which the root's says which are members of its workspace, and the lock."""
-        wanted = {self.manifest, self.lock}
-        return tuple(sorted(path for path in paths if path in wanted or path.endswith(f"/{self.manifest}")))
+        """Every manifest, of which the root's says which are members of its workspace, the lock, and what only others
+        read.
+        """
+        wanted, manifest = {self.manifest, self.lock}, f"/{self.manifest}"
+        return tuple(sorted(path for path in paths if path in wanted or path.endswith(manifest) or is_unread(path)))
+
+    def dependencies(self, files: Mapping[str, bytes]) -> tuple[Dependency, ...]:
+        """See the port; then whatever files of other kinds may name."""
+        return (*pyproject.dependencies(files), *named_in(files, self.manifest))
 
     def locked(self, files: Mapping[str, bytes]) -> tuple[Locked, ...]:
         return uv_lock.entries(files.get(self.lock, b""))

@@ -15,7 +15,7 @@ from core.permissions import Actor, Role, require
 from core.releases import Release, assemble, reopen
 from core.tasks import Task
 from core.train.freeze import freeze, record
-from core.train.prepare_plan import not_on_qa, prepare_plan, prepare_problems
+from core.train.prepare_plan import left_behind, not_on_qa, prepare_plan, prepare_problems
 from core.train.proposal import Proposal, looked_over
 from core.train.queue import Queue, queue_of
 
@@ -94,5 +94,6 @@ class Preparing(Desk):
             journal, unseen = await tx.entries(release.slug), await self._unseen(tx, tasks)
         unseen += await self._changed(reopen(release), tasks)
         plan = prepare_plan(release, tasks, self.registry, queue)
-        proposal = replace(await looked_over(plan, journal, self._ports), unseen=unseen)
+        noted = (*unseen, *left_behind(queue))
+        proposal = replace(await looked_over(plan, journal, self._ports), unseen=noted)
         return Assembly(queue, proposal, not_on_qa(plan), waits)

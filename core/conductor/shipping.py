@@ -14,6 +14,7 @@ from core.errors import Reason, Refused
 from core.journal import Run, RunKind
 from core.permissions import Actor, Role, require
 from core.records import Transaction
+from core.train.consumer import left_behind
 from core.train.plan import ship_plan
 from core.train.proposal import TYPED, Proposal, propose
 
@@ -53,7 +54,7 @@ class Shipping(Desk):
         proposal = await propose(release, tasks, self.registry, journal, self._ports)
         if not proposal.problems:
             unseen += await self._changed(release, tasks)
-        return replace(proposal, unseen=unseen)
+        return replace(proposal, unseen=(*unseen, *left_behind(release)))
 
     async def offer(self, actor: Actor, slug: str | None = None) -> Offer:
         """The plan, to be confirmed within half an hour. Refused while a run is on its way."""

@@ -5,9 +5,80 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from core.ports import Ecosystem, Locked, Origin, Pin, Ports
-from core.registry import App, Sha
+import msgspec
+
+from core.errors import Reason
+from core.ports import Dependency, Ecosystem, Locked, Origin, Pin, Ports
+from core.registry import App, Package, Sha
+from core.releases import Release, Stay
 from core.words import short
+
+
+class Uses(msgspec.Struct, frozen=True):
+    """Packages of ours that an app takes, under the names of the registry file.
+
+    `by_reference`: those that a re-pin has to move. `stays`: the ways in which it takes them that no re-pin moves.
+    """
+
+    names: tuple[str, ...] = ()
+    by_reference: tuple[str, ...] = ()
+    stays: tuple[Stay, ...] = ()
+
+
+async def uses(repository: Package | App, sha: Sha, packages: Sequence[Package], ports: Ports) -> Uses:
+    """What an app takes of `packages` at `sha`; nothing of a package, which says so itself when it is built."""
+    if isinstance(repository, Package):
+        return Uses()
+    found = list[Dependency]()
+    for ecosystem in ports.ecosystems.values():
+        ours = {one.distribution: one.name for one in packages if one.ecosystem == ecosystem.name}
+        named = ecosystem.dependencies(await read(repository, sha, ecosystem, ports))
+        found += [msgspec.structs.replace(one, name=ours[one.name]) for one in named if one.name in ours]
+    pinned = {one.name for one in found if one.by_reference and not one.unread_in}
+    stays = {
+        Stay(one.name, one.locked or "", one.unread_in, bool(one.unread_in) and one.by_reference)
+        for one in found
+        if one.unread_in or one.name not in pinned
+    }
+    return Uses(
+        tuple(sorted({one.name for one in found})),
+        tuple(sorted(pinned)),
+        tuple(sorted(stays, key=lambda one: (one.package, one.file))),
+    )
+
+
+def branches_out_of_reach(app: str, stays: Sequence[Stay], riding: Collection[str]) -> list[Reason]:
+    """What rides and is taken from a branch where nobody here can re-pin it."""
+    return [
+        Reason(
+            f"{app} takes {one.package} from a branch in {one.file}",
+            "no file of that kind is re-pinned here, so production would get another commit than the one published",
+            "name a published version there, or leave it to pyproject.toml and uv.lock, then release prepare",
+        )
+        for one in stays
+        if one.by_reference and one.package in riding
+    ]
+
+
+def staying(app: str, stays: Sequence[Stay], riding: Mapping[str, str]) -> list[Reason]:
+    """What rides beside an app that will not take it. `riding`: package → the version that ships, blank: not known."""
+    found: list[Reason] = []
+    for one in stays:
+        if one.by_reference or one.package not in riding or (one.version and one.version == riding[one.package]):
+            continue
+        if one.file:
+            what, why = f"{app} names {one.package} in {one.file}", "no file of that kind is re-pinned here"
+        else:
+            what = f"{app} stays on {one.package} {one.version}".rstrip()
+            why = "it takes a published version, which a train leaves alone"
+        found.append(Reason(what, why, f"ask for the new {one.package} there yourself, when it is published"))
+    return found
+
+
+def left_behind(release: Release) -> tuple[Reason, ...]:
+    """What ships beside an app that will not take it."""
+    versions = {one.repository: one.version or "" for one in release.frozen}
+    return tuple(reason for one in release.frozen for reason in staying(one.repository, one.stays, versions))
 
 
 async def read(app: App, commit: Sha, ecosystem: Ecosystem, ports: Ports) -> Mapping[str, bytes]:

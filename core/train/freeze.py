@@ -9,14 +9,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-import msgspec
-
 from core.builds import Build, Declared
 from core.errors import Reason, Refused, Trouble
 from core.events import EventKind, event_of
 from core.order import levels
 from core.permissions import Actor
-from core.ports import Dependency, Ecosystem, Ports, Relation
+from core.ports import Ports, Relation
 from core.records import Transaction
 from core.registry import App, Package, Sha
 from core.releases import Frozen, Release, assemble
@@ -24,7 +22,7 @@ from core.tasks import Task
 from core.train.branch import look_at, taken_back
 from core.train.building import built
 from core.train.closure import gaps
-from core.train.consumer import read
+from core.train.consumer import uses
 from core.unforeseen import or_trouble
 from core.words import short
 
@@ -66,13 +64,6 @@ async def record(tx: Transaction, before: Release, frozen: tuple[Frozen, ...], b
     return changed
 
 
-async def branch_uses(
-    repository: Package | App, sha: Sha, packages: Sequence[Package], ports: Ports
-) -> tuple[str, ...]:
-    """Those of `packages` that an app takes from a branch or commit at `sha`; nothing of a package, which is built."""
-    return _by_reference(await _uses(repository, sha, packages, ports)) if isinstance(repository, App) else ()
-
-
 async def _frozen(
     repository: Package | App, packages: Sequence[Package], tasks: Sequence[Task], ports: Ports, seen: Seen | None
 ) -> Frozen | tuple[Reason, ...]:
@@ -85,8 +76,14 @@ async def _frozen(
             return out
         if isinstance(repository, Package):
             return await _frozen_package(repository, sha, packages, ports)
-        uses = await _uses(repository, sha, packages, ports)
-        return Frozen(repository=repository.name, sha=sha, requires=_names(uses), by_reference=_by_reference(uses))
+        found = await uses(repository, sha, packages, ports)
+        return Frozen(
+            repository=repository.name,
+            sha=sha,
+            requires=found.names,
+            by_reference=found.by_reference,
+            stays=found.stays,
+        )
     except Trouble as trouble:
         return trouble.reasons
 
@@ -169,25 +166,3 @@ def _ranges(declared: Declared, package: Package, packages: Sequence[Package]) -
 
 def _named(build: Build) -> str:
     return " and ".join(one.filename for one in build.artefacts)
-
-
-async def _uses(app: App, sha: Sha, packages: Sequence[Package], ports: Ports) -> list[Dependency]:
-    return [
-        one
-        for ecosystem in ports.ecosystems.values()
-        for one in _registered(ecosystem.dependencies(await read(app, sha, ecosystem, ports)), ecosystem, packages)
-    ]
-
-
-def _registered(found: Sequence[Dependency], ecosystem: Ecosystem, packages: Sequence[Package]) -> list[Dependency]:
-    """Those of `found` that are packages of ours, under the names of the registry file."""
-    ours = {package.distribution: package.name for package in packages if package.ecosystem == ecosystem.name}
-    return [msgspec.structs.replace(one, name=ours[one.name]) for one in found if one.name in ours]
-
-
-def _names(uses: Sequence[Dependency]) -> tuple[str, ...]:
-    return tuple(sorted({use.name for use in uses}))
-
-
-def _by_reference(uses: Sequence[Dependency]) -> tuple[str, ...]:
-    return tuple(sorted({use.name for use in uses if use.by_reference}))

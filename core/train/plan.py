@@ -16,6 +16,7 @@ from core.ports import Pin
 from core.registry import App, Argv, Package, Place, Registry
 from core.releases import Frozen, Release, ReleaseState
 from core.tasks import Task, post_deploy_argv
+from core.train.consumer import branches_out_of_reach
 from core.train.step import Commit
 from core.train.steps import Advance, AnyStep, Deploy, Gate, PostDeploy, Publish, Record, Repin, Seal, Tag
 
@@ -105,6 +106,7 @@ def plan_problems(release: Release, tasks: Sequence[Task], registry: Registry) -
                 for package in one.by_reference
                 if package not in frozen
             ]
+            found += branches_out_of_reach(one.repository, one.stays, frozen)
     return [*found, *unroutable(tasks, registry)]
 
 

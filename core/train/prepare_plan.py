@@ -13,6 +13,7 @@ from core.ports import Pin
 from core.registry import App, Package, Place, Registry, Repository
 from core.releases import Release
 from core.tasks import Task
+from core.train.consumer import branches_out_of_reach, staying
 from core.train.plan import Phase, Plan, gate, lanes, post_deploys, unroutable
 from core.train.queue import BranchQueue, Queue
 from core.train.step import Commit
@@ -22,11 +23,11 @@ from core.train.steps.freeze import Ridden
 
 def prepare_problems(release: Release, tasks: Sequence[Task], registry: Registry, queue: Queue) -> list[Reason]:
     """Every reason in the record not to start; that `release` is active, its `queue` says."""
-    staying = _staying(tasks, queue)
-    if not staying:
+    members = _staying(tasks, queue)
+    if not members:
         why = "; ".join(f"{one.task}: {one.because}" for one in queue.ejections) or "it has no members"
         return [Reason(f"{release.slug} has nothing to prepare", why, "release add TASK")]
-    repositories = riding(staying, registry)
+    repositories = riding(members, registry)
     found = [
         Reason(f"nobody can look at the QA of {app.name}", "its qa_deploy has no smoke_url", "add smoke_url to it")
         for app in repositories
@@ -39,20 +40,29 @@ def prepare_problems(release: Release, tasks: Sequence[Task], registry: Registry
         for one in branch.foreign
         if one.task and branch.repository in {repository.name for repository in repositories}
     ]
-    return [*found, *unroutable(staying, registry)]
+    aboard = {one.name for one in repositories}
+    for branch in queue.branches:
+        found += branches_out_of_reach(branch.repository, branch.stays, aboard)
+    return [*found, *unroutable(members, registry)]
+
+
+def left_behind(queue: Queue) -> tuple[Reason, ...]:
+    """What rides beside an app that will not take it."""
+    aboard = {branch.repository: "" for branch in queue.branches}
+    return tuple(one for branch in queue.branches for one in staying(branch.repository, branch.stays, aboard))
 
 
 def prepare_plan(release: Release, tasks: Sequence[Task], registry: Registry, queue: Queue) -> Plan:
     """The plan of a prepare without `prepare_problems`; an app without a QA target is merged and frozen only."""
-    staying, branches = _staying(tasks, queue), {branch.repository: branch for branch in queue.branches}
-    repositories = riding(staying, registry)
+    members, branches = _staying(tasks, queue), {branch.repository: branch for branch in queue.branches}
+    repositories = riding(members, registry)
     apps = [one for one in repositories if isinstance(one, App)]
     pins = {app.name: _pins(branches[app.name], repositories, branches) for app in apps}
     commits = {one.name: _commit(branches[one.name], pins.get(one.name, ())) for one in repositories}
     hubs, satellites = [app for app in apps if app.hub], [app for app in apps if not app.hub]
     freeze = Freeze(
         release=release.slug,
-        members=tuple(task.slug for task in staying),
+        members=tuple(task.slug for task in members),
         riding=tuple(Ridden(one, commits[one.name]) for one in repositories),
         packages=tuple(registry.packages.values()),
     )
@@ -67,7 +77,7 @@ def prepare_plan(release: Release, tasks: Sequence[Task], registry: Registry, qu
         Phase(
             "bring the satellites to QA", lanes([_to_qa(app, commits[app.name])] for app in satellites), one_by_one=True
         ),
-        Phase("post-deploy commands on QA", lanes([post_deploys(staying, commits, registry, Place.QA)])),
+        Phase("post-deploy commands on QA", lanes([post_deploys(members, commits, registry, Place.QA)])),
         Phase("freeze", lanes([[freeze]])),
     ]
     return Plan(release.slug, tuple(phase for phase in phases if phase.lanes))

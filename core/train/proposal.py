@@ -53,7 +53,8 @@ class Proposal(msgspec.Struct, frozen=True):
 
     `configuration`: what else the acts depend on, see `core.train.confirmed`.
 
-    `unseen`: what rides although not everybody has looked at it; whoever confirms, confirms that.
+    `unseen`: what rides although not everybody has looked at it, and what rides beside an app that will not take it;
+    whoever confirms, confirms that.
     """
 
     release: str

@@ -15,7 +15,7 @@ from core.errors import Reason, Refused, Trouble, Unreachable
 from core.order import riding
 from core.ports import Conflict, Ports, Relation
 from core.registry import App, Package, Registry, Repository, Sha, unknown
-from core.releases import Release
+from core.releases import Release, Stay
 from core.tasks import Task, Work
 from core.train.branch import (
     Foreign,
@@ -27,7 +27,7 @@ from core.train.branch import (
     trouble_of,
     without_pins,
 )
-from core.train.freeze import branch_uses
+from core.train.consumer import uses
 from core.words import short
 
 T = TypeVar("T")
@@ -50,7 +50,8 @@ class BranchQueue(msgspec.Struct, frozen=True, kw_only=True):
     """A release branch on its way: origin's now (`expected`; None: not there yet), `base` (brought to contain `main`),
     then the merges in order, up to `tip`. Nothing is to be done when `tip` equals `expected`.
 
-    `work`: `tip` without pins of ours on top. `by_reference`: packages of ours that an app takes from a branch there.
+    `work`: `tip` without pins of ours on top. `by_reference`: packages of ours that an app takes from a branch there;
+    `stays`: those that it takes in a way that no re-pin moves.
     """
 
     repository: str
@@ -61,6 +62,7 @@ class BranchQueue(msgspec.Struct, frozen=True, kw_only=True):
     tip: Sha
     work: Sha
     by_reference: tuple[str, ...] = ()
+    stays: tuple[Stay, ...] = ()
     foreign: tuple[Foreign, ...] = ()
 
 
@@ -155,6 +157,7 @@ class _Line:
         base, tip, work = self.base, self.tip, self.tip
         if found.release and self._work and tip == self._bare:  # nothing came on top: the pins may stay
             base, tip, work = found.release, found.release, self._work
+        taken = await uses(found.repository, work, packages, ports)
         return BranchQueue(
             repository=found.repository.name,
             expected=found.release,
@@ -163,7 +166,8 @@ class _Line:
             merges=tuple(self.merges),
             tip=tip,
             work=work,
-            by_reference=await branch_uses(found.repository, work, packages, ports),
+            by_reference=taken.by_reference,
+            stays=taken.stays,
             foreign=await foreign(found, members, ports),
         )
 

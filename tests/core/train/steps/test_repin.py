@@ -157,3 +157,16 @@ async def test_a_new_commit_on_the_release_branch_of_a_hub_that_is_through_does_
     assert (await assembled.conductor.plan(RELEASE)).problems == ()
     assert (await assembled.resumed()).state is RunState.FINISHED
     assert [what[1] for what in world.ledger if what[0] == "deploy"] == ["hub", "turf"]
+
+
+async def test_what_rides_beside_an_app_that_takes_a_published_version_is_told(station: Station) -> None:
+    """The hub stayed old, the ship was green, and nobody said so."""
+    world = station.world
+    files = {"needs.txt": b"money==1.0.0\n", "needs.lock": b"money==1.0.0\n"}
+    world.refs["hub", "release"] = world.commit(files, world.refs["hub", "main"])
+    await station.prepared(draft("coin", "money"), draft("desk", "hub"))
+    told = [reason.what for reason in (await station.conductor.plan(RELEASE)).unseen]
+    assert "hub stays on money 1.0.0" in told
+    assert (await station.shipped()).state is RunState.FINISHED
+    notes = (await station.conductor.status(RELEASE)).release.notes
+    assert "hub stays on money 1.0.0" in notes
