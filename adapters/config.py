@@ -97,7 +97,7 @@ def load(folder: Path, environ: Mapping[str, str]) -> Settings:
         suites=smoke_suites,
         bot=bot_file,
         pypi=PyPISettings(**repos_file.ecosystems.pypi.given()),
-        rubygems=RubyGemsSettings(home=state_dir / "rubygems", **repos_file.ecosystems.rubygems.given()),
+        rubygems=RubyGemsSettings(**repos_file.ecosystems.rubygems.given()),
         waits=Waits(**bot_file.train.waits.given()),
         satellites_at_once=bot_file.train.satellites_at_once,
         state_dir=state_dir,

@@ -9,6 +9,7 @@ import asyncio
 import codecs
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -37,7 +38,8 @@ _logger = logging.getLogger(__name__)
 
 class ChildProcesses:
     """Runs programs, each in an empty home below `homes`, which is gone afterwards: what repository code leaves in the
-    dot files and caches of tools is seen by nobody. `base` is the environment we were given.
+    dot files and caches of tools is seen by nobody. A variable may be a path below it: `~/…`. `base` is the environment
+    we were given.
     """
 
     def __init__(
@@ -65,7 +67,8 @@ class ChildProcesses:
         async with AsyncExitStack() as stack:
             env = dict(how.get("env", {}))
             if "HOME" not in env:
-                env |= await stack.enter_async_context(_home_below(self._homes))
+                own = await stack.enter_async_context(_home_below(self._homes))
+                env = {name: re.sub("^~/", f"{own['HOME']}/", value) for name, value in env.items()} | own
             file = stack.enter_context(_opened(log)) if (log := how.get("log")) else None
             return await self._run(argv, cwd, env, file, how)
 

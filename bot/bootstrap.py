@@ -184,13 +184,12 @@ def _ports(settings: Settings, processes: ChildProcesses, web: Web, records: Rec
 
 
 def _configuration(settings: Settings) -> dict[str, str]:
-    """What acts depend on beside their plan; what is of this machine only is left out."""
+    """What acts depend on beside their plan."""
     registries = {"pypi": settings.pypi, "rubygems": settings.rubygems}
     said = {
         f"{name} {key}": str(value)
         for name, registry in registries.items()
         for key, value in msgspec.to_builtins(registry, enc_hook=str).items()
-        if key != "home"
     }
     return {PROGRAM: program(), **said}
 

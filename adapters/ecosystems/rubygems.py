@@ -5,7 +5,6 @@ Exit codes say too little (the same 7 is "not propagated" and "yanked"), so outc
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -31,11 +30,9 @@ _AUTH = re.compile(r"Access Denied|API key|doesn't have access|permission to pus
 class RubyGemsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where gems live. `host`: push and JSON API; `index_url`: the compact index that Bundler reads.
 
-    `mirror`: make Bundler take everything from `index_url`, whatever source a Gemfile names. `home`: a folder of ours
-    in which no gem is ever installed, because Bundler locks to an installed gem that nobody published.
+    `mirror`: make Bundler take everything from `index_url`, whatever source a Gemfile names.
     """
 
-    home: Path
     host: str = "https://rubygems.org"
     index_url: str = "https://index.rubygems.org"
     mirror: bool = False
@@ -54,14 +51,9 @@ class RubyGems:
 
     def __init__(self, processes: Processes, web: Web, settings: RubyGemsSettings) -> None:
         self._processes, self._web, self._settings = processes, web, settings
-        home = settings.home.resolve()
-        self._one_by_one = asyncio.Lock()  # two bundles that fetch one gem from git break each other's clone
-        # BUNDLE_APP_CONFIG: the repository's own .bundle/config must not matter.
-        self._env = {
-            "GEM_HOME": f"{home}/gems",
-            "BUNDLE_USER_HOME": f"{home}/bundle",
-            "BUNDLE_APP_CONFIG": f"{home}/app",
-        }
+        # In a home where nothing is: Bundler locks to an installed gem that nobody published, and evaluates Gemfiles,
+        # which must leave nothing to the next one. BUNDLE_APP_CONFIG: the repository's .bundle/config must not matter.
+        self._env = {"GEM_HOME": "~/gems", "BUNDLE_USER_HOME": "~/bundle", "BUNDLE_APP_CONFIG": "~/app"}
         if settings.mirror:
             self._env["BUNDLE_MIRROR__ALL"] = settings.index_url
 
@@ -159,8 +151,7 @@ class RubyGems:
         [argv] = self.lock_commands(pins)
         lock = worktree / self.lock
         before = lock.read_bytes() if lock.is_file() else b""
-        async with self._one_by_one:
-            done = await self._processes.run(argv, cwd=worktree, env=self._env, log=log)
+        done = await self._processes.run(argv, cwd=worktree, env=self._env, log=log)
         if trouble := _lock_trouble(done, pins):
             raise trouble
         if before:

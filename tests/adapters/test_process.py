@@ -148,6 +148,14 @@ async def test_what_a_child_leaves_in_its_home_is_seen_by_nobody(tmp_path: Path)
     assert not list((tmp_path / "homes").iterdir())
 
 
+async def test_a_variable_may_be_a_path_in_the_home_of_the_child(tmp_path: Path) -> None:
+    done = await door(tmp_path).run(
+        ("sh", "-c", 'echo "$A"; echo "$B"; echo "$HOME"'), env={"A": "~/gems", "B": "x~/y"}
+    )
+    a, b, home = done.stdout.split()
+    assert (a, b) == (f"{home}/gems", "x~/y")
+
+
 async def test_a_secret_is_masked_in_both_streams_and_in_the_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     code = "import os, sys; print('a', os.environ['TOKEN']); print(os.environ['TOKEN'], file=sys.stderr)"

@@ -27,7 +27,7 @@ def built_files(folder: Path, *, modules: int = 300, runs: int = 20) -> list[Fig
     (folder / "home").mkdir(exist_ok=True)
     kinds: list[tuple[Ecosystem, Callable[[Path, str, str], None], str]] = [
         (PyPI(processes, Web(), PyPISettings()), write_package, "src/widgetry/{}.py"),
-        (RubyGems(processes, Web(), RubyGemsSettings(home=folder)), write_gem("widgetry"), "lib/widgetry/{}.rb"),
+        (RubyGems(processes, Web(), RubyGemsSettings()), write_gem("widgetry"), "lib/widgetry/{}.rb"),
     ]
     return [
         asyncio.run(_read(folder / ecosystem.name, ecosystem, write, path, modules, runs))
