@@ -414,21 +414,26 @@ def _changed(at: Commit, other: Sha) -> frozenset[str]:
     return frozenset(path for diff in at.diff(other) for path in (diff.a_path, diff.b_path) if path)
 
 
-def _blob(tree: Tree, path: str, *, may_be_link: bool = True) -> bytes | None:
+def _blob(tree: Tree, path: str) -> bytes | None:
+    """The content of a file; a symbolic link is followed once, and to a plain file of the same tree only."""
+    content, mode = _content(tree, path)
+    if content is None or mode != _LINK:
+        return content
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(path), content.decode(errors="replace")))
+    found, mode = (None, 0) if target[:1] in "/." else _content(tree, target)
+    if found is None or mode == _LINK:
+        why = f"it leads to {target}, which is no file of the same commit"
+        raise Refused(f"{path} is a symbolic link that cannot be followed", why, "put the file in its place")
+    return found
+
+
+def _content(tree: Tree, path: str) -> tuple[bytes | None, int]:
+    """The bytes of what is at `path` and its mode; None where that is no file and no link."""
     try:
         entry = tree / path
     except KeyError:
-        return None
-    if entry.type != "blob":
-        return None
-    content = cast(bytes, entry.data_stream.read())
-    if entry.mode != _LINK:
-        return content
-    target = posixpath.normpath(posixpath.join(posixpath.dirname(path), content.decode(errors="replace")))
-    if may_be_link and target[:1] not in "/." and (found := _blob(tree, target, may_be_link=False)) is not None:
-        return found
-    why = f"it leads to {target}, which is no file of the same commit"
-    raise Refused(f"{path} is a symbolic link that cannot be followed", why, "put the file in its place")
+        return None, 0
+    return (cast(bytes, entry.data_stream.read()), entry.mode) if entry.type == "blob" else (None, entry.mode)
 
 
 def _entry(tree: Tree, path: str) -> tuple[str, str]:

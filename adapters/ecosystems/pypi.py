@@ -17,6 +17,7 @@ from packaging.version import Version
 
 from adapters.ecosystems import pyproject, python_version, uv_lock, wheel
 from adapters.ecosystems.unread import is_unread, named_in
+from adapters.ecosystems.uv_policy import SETTINGS
 from adapters.ecosystems.wheel import file_identity
 from adapters.web import Web
 from core.errors import Refused, StepFailed, Trouble, Unreachable
@@ -89,10 +90,10 @@ class PyPI:
         return wheel.declared(files, self._settings.publish_url)
 
     def consumer_files(self, paths: Collection[str]) -> tuple[str, ...]:
-        """Every manifest, of which the root's says which are members of its workspace, the lock, and what only others
+        """Every manifest (the root's says which are of its workspace), uv's settings, the lock, and what only others
         read.
         """
-        wanted, manifest = {self.manifest, self.lock}, f"/{self.manifest}"
+        wanted, manifest = {self.manifest, self.lock, SETTINGS}, f"/{self.manifest}"
         return tuple(sorted(path for path in paths if path in wanted or path.endswith(manifest) or is_unread(path)))
 
     def dependencies(self, files: Mapping[str, bytes]) -> tuple[Dependency, ...]:

@@ -20,6 +20,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import String
 
 from adapters.ecosystems.uv_lock import entries
+from adapters.ecosystems.uv_policy import SETTINGS, forbidden
 from core.errors import Reason, Refused
 from core.ports import Dependency, Locked, Origin, Pin
 
@@ -79,8 +80,9 @@ def repinned(files: Mapping[str, bytes], pins: Sequence[Pin]) -> Mapping[str, by
         raise Refused.all(Reason(f"{name} cannot be pinned", why, next_) for name in strangers)
     for one in manifests:
         _require_allowed(one, wanted)
-        _require_fresh(one.document, wanted)
         _point_sources(_sources(one.document), wanted)
+    if manifests:
+        _require_fresh(files, manifests[0], sorted(wanted))
     after = {one.path: _written(one.document, files[one.path]) for one in manifests}
     return {path: text for path, text in after.items() if text != files[path]}
 
@@ -166,18 +168,14 @@ def _require_allowed(manifest: _Manifest, wanted: Mapping[str, Pin]) -> None:
         raise Refused.all(problems)
 
 
-def _require_fresh(document: Table, wanted: Mapping[str, Pin]) -> None:
-    """Refused where the team's own policy keeps uv from versions as new as those that ride: no delay ends that."""
-    until = _table(document, "tool", "uv").get("exclude-newer")
-    exempt = {canonicalize_name(name) for name in _table(document, "tool", "uv", "exclude-newer-package")}
-    if until is None or not (late := sorted(wanted.keys() - exempt)):
-        return
-    line = ", ".join(f"{name} = false" for name in late)
-    raise Refused(
-        f"the policy of pyproject.toml keeps {', '.join(late)} out",
-        f'[tool.uv] exclude-newer = "{until}", and what rides is published when it ships',
-        f"add to [tool.uv]: exclude-newer-package = {{ {line} }}, then release prepare",
-    )
+def _require_fresh(files: Mapping[str, bytes], root: _Manifest, wanted: Sequence[str]) -> None:
+    """Refused where a policy of the team keeps uv from versions as new as those that ride."""
+    if SETTINGS in files:
+        settings, where = _parsed(files[SETTINGS], SETTINGS), SETTINGS
+    else:
+        settings, where = _table(root.document, "tool", "uv"), f"[tool.uv] in {root.path}"
+    if problems := forbidden(settings, where, wanted):
+        raise Refused.all(problems)
 
 
 def _without_references(sources: Table, key: str) -> None:

@@ -912,3 +912,21 @@ async def test_a_host_that_wants_to_know_who_asks_is_no_riddle(
 def test_a_token_is_for_its_host_and_the_longest_path_that_fits(url: str, name: str | None) -> None:
     tokens = GitTokens({"github.com": "GITHUB", "github.com/secret": "SECRET"}, Secrets({}))
     assert tokens.name_for(url) == name
+
+
+async def test_a_manifest_that_is_a_symbolic_link_is_followed_once_or_refused_and_never_read_as_text(
+    team: Team, ours: Repositories, hub: Repository
+) -> None:
+    (team.clone / "deep").mkdir()
+    links = {"good": "deep/real", "deep/up": "../top", "out": "../../etc/passwd", "root": "/etc/passwd", "gone": "x"}
+    for name, target in {**links, "twice": "good", "folder": "deep", "itself": "itself"}.items():
+        (team.clone / name).symlink_to(target)
+    commit = team.commit(push="release", deep__real="real", top="top")
+    assert await ours.read(hub, commit, "good") == b"real"
+    assert await ours.read(hub, commit, "deep/up") == b"top"
+    for name in ("out", "root", "gone", "twice", "folder", "itself"):
+        with pytest.raises(Refused, match=f"{name} is a symbolic link"):
+            await ours.read(hub, commit, name)
+    with pytest.raises(Refused, match="good of hub cannot be written"):
+        await ours.derive(hub, commit, {"good": b"other"}, "x")
+    assert {"good", "deep/up", "deep/real", "top"} <= await ours.paths(hub, commit)

@@ -410,3 +410,34 @@ def test_line_ends_and_a_mark_of_the_encoding_stay(text: str) -> None:
 def test_a_manifest_in_another_encoding_is_refused_in_words() -> None:
     with pytest.raises(Refused, match=r"pyproject\.toml cannot be read"):
         dependencies('[project]\nname = "café"\n'.encode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "fits"),
+    [
+        ('exclude-newer = "7 days"', False),
+        ('exclude-newer = "7 days"\nexclude-newer-package = { widgetry = "0 days" }', True),
+        ('exclude-newer = "7 days"\nexclude-newer-package = { widgetry = "PT0S" }', True),
+        ('exclude-newer-package = { widgetry = "7 days" }', False),
+        ('exclude-newer-package = { rich = "7 days" }', True),
+        ("no-index = true", False),
+        ("no-index = false", True),
+    ],
+)
+@pytest.mark.parametrize("path", ["pyproject.toml", "uv.toml"])
+def test_every_policy_that_keeps_what_is_new_out_is_found(path: str, settings: str, fits: bool) -> None:
+    head = HEAD.replace('"rich>=13"', '"widgetry"')
+    files = {"pyproject.toml": head.encode()}
+    files[path] = files.get(path, b"") + (f"[tool.uv]\n{settings}\n" if path in files else settings).encode()
+    if fits:
+        assert pyproject.repinned(files, [pin("widgetry", "1.1.0")])
+    else:
+        with pytest.raises(Refused, match=f"the policy of .*{path} keeps"):
+            pyproject.repinned(files, [pin("widgetry", "1.1.0")])
+
+
+def test_a_policy_of_a_member_and_one_beside_a_uv_toml_do_not_count_as_uv_reads_them() -> None:
+    late = '\n[tool.uv]\nexclude-newer = "7 days"\n'
+    member = {"pyproject.toml": ROOT.encode(), "libs/a/pyproject.toml": (MEMBER + late).encode()}
+    beside = {"pyproject.toml": (MEMBER + late).encode(), "uv.toml": b"offline = false\n"}
+    assert all(pyproject.repinned(files, [pin("widgetry", "1.1.0")]) for files in (member, beside))
