@@ -49,6 +49,7 @@ class World:
         self.absent: set[str] = set()
         self.propagation = 0
         self.stuck_locks = 0
+        self.also_locked: dict[str, str] = {}  # what a resolver moves beside the pins: name → `==V` or `@COMMIT`
         self.power: Callable[[str], bool] = lambda point: True
         self.points: list[str] = []
 

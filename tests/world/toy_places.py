@@ -230,7 +230,9 @@ class ToyEcosystem(Place):
             self._world.stuck_locks -= 1
             (worktree / self.lock).touch()
             return
-        exact = (line for line in lines if "==" in line or line.partition("@")[2] in self._world.commits)
+        exact = [line for line in lines if "==" in line or line.partition("@")[2] in self._world.commits]
+        exact = [line for line in exact if line.replace("@", "==").split("==")[0] not in self._world.also_locked]
+        exact += [f"{name}{how}" for name, how in self._world.also_locked.items()]
         (worktree / self.lock).write_text("\n".join(sorted(exact)) + "\n")
 
 

@@ -303,6 +303,8 @@ def test_a_branch_is_found_and_pinned_in_every_section(section: str) -> None:
         ('virtual = "packages/w"', True),
         ('url = "https://files.invalid/w-1.0.tar.gz"', True),
         ('editable = "."', False),
+        ('registry = "../wheels"', True),
+        ('registry = "file:///srv/wheels"', True),
     ],
 )
 def test_what_only_the_lock_takes_from_elsewhere_is_found_and_refused_where_nothing_names_it(

@@ -170,3 +170,33 @@ async def test_what_rides_beside_an_app_that_takes_a_published_version_is_told(s
     assert (await station.shipped()).state is RunState.FINISHED
     notes = (await station.conductor.status(RELEASE)).release.notes
     assert "hub stays on money 1.0.0" in notes
+
+
+async def test_a_lock_that_would_move_something_else_is_not_pushed(assembled: Station) -> None:
+    assembled.world.also_locked = {"other": "==2.0.0"}
+    ship = await assembled.shipped()
+    assert ship.state is RunState.STOPPED
+    [reason] = [one for one in ship.reasons if "turf" in one.what]
+    assert (reason.what, reason.why) == (
+        "the lock of turf would change for more than is pinned",
+        "other 1.0.0 → 2.0.0",
+    )
+    assert pushes(assembled, "turf") == []
+
+
+async def test_a_lock_that_takes_another_package_of_ours_from_a_commit_is_not_pushed(assembled: Station) -> None:
+    """turf does not name money, and its lock had it from a branch."""
+    commit = assembled.world.refs["money", "release"]
+    assembled.world.also_locked = {"money": f"@{commit}"}
+    ship = await assembled.shipped()
+    assert ship.state is RunState.STOPPED
+    assert "the lock of turf did not move" in [one.what for one in ship.reasons]
+    assert pushes(assembled, "turf") == []
+
+
+async def test_a_commit_like_ours_whose_lock_moved_something_else_is_drift(assembled: Station) -> None:
+    world, parent = assembled.world, await frozen(assembled, "turf")
+    files = {"needs.txt": b"ledger==2.0.0\nother==1.0.0\n", "needs.lock": b"ledger==2.0.0\nother==9.0.0\n"}
+    world.refs["turf", "release"] = world.commit(files, parent)
+    problems = (await assembled.conductor.plan(RELEASE)).problems
+    assert [one.what for one in problems] == ["turf has drifted since the freeze"]
