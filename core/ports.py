@@ -365,8 +365,11 @@ class Strategy(Protocol):
         """
         ...
 
-    async def rollback(self, app: App, target: Target, bad: Sha) -> tuple[str, ...]:
-        """Commands, as one would type them, that undo `bad` and are valid now (spec 8.4); empty: none is known."""
+    async def rollback(self, app: App, target: Target, bad: Sha, before: Sha | None) -> tuple[str, ...]:
+        """Commands, as one would type them, that undo `bad` and are valid now (spec 8.4); empty: none is known.
+
+        `before`: where main was; None: nobody knows.
+        """
         ...
 
 

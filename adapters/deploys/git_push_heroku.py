@@ -20,7 +20,7 @@ from pydantic import Field
 from adapters.deploys import boot
 from adapters.deploys.heroku_releases import Verdict, look
 from adapters.deploys.options import EnvNames, StrictOptions
-from adapters.deploys.telling import end_of, revert_commands
+from adapters.deploys.telling import end_of, way_back
 from adapters.git import MirrorRepositories
 from adapters.pushing import PushReport, is_denied, push_argv
 from adapters.web import Web
@@ -162,12 +162,12 @@ class GitPushHeroku:
             raise _run_trouble(app, options, shown, ended, log)
         return {"exit": 0}
 
-    async def rollback(self, app: App, target: Target, bad: Sha) -> tuple[str, ...]:
+    async def rollback(self, app: App, target: Target, bad: Sha, before: Sha | None) -> tuple[str, ...]:
         """Nothing when the app says that it runs something else already: undoing that would be wrong (L47)."""
         if isinstance(await boot.observe_revision(self._web, app, target, bad), NotYet):
             return ()
         undo = f"heroku releases:rollback --app={_options(target).app}"
-        return (undo, *await revert_commands(self._repositories, app, bad))
+        return (undo, *await way_back(self._repositories, app, bad, before))
 
     async def _look(self, options: Options, commit: Sha) -> Verdict:
         with git_config(options.place, options.credentials) as env:

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 from adapters.deploys import boot
 from adapters.deploys.options import EnvName, EnvNames, StrictOptions, Words
 from adapters.deploys.runner import CHECKOUT, Runner
-from adapters.deploys.telling import end_of, revert_commands
+from adapters.deploys.telling import end_of, way_back
 from adapters.git import MirrorRepositories
 from adapters.web import Web
 from core.errors import NeedsOperator, Reason, StepFailed, Unreachable
@@ -110,11 +110,11 @@ class RepoScript:
             raise StepFailed(f"{shown} exited with {ended.exit_code}", end_of(log), "release resume runs it again")
         return {"exit": 0}
 
-    async def rollback(self, app: App, target: Target, bad: Sha) -> tuple[str, ...]:
+    async def rollback(self, app: App, target: Target, bad: Sha, before: Sha | None) -> tuple[str, ...]:
         """Only git's side: how to roll production back is the script's own knowledge."""
         if isinstance(await self.observe(app, target, bad), NotYet):
             return ()
-        return await revert_commands(self._repositories, app, bad)
+        return await way_back(self._repositories, app, bad, before)
 
     async def _finish(
         self, options: Options, argv: Argv, shown: str, cwd: Path | None, env: dict[str, str], log: Path

@@ -7,6 +7,7 @@ from pathlib import Path
 from core.errors import Trouble
 from core.ports import Repositories
 from core.registry import App, Sha
+from core.words import short
 
 _LINES = 12
 _BYTES = 2000
@@ -22,11 +23,15 @@ def end_of(log: Path) -> str:
     return "\n".join(lines[-_LINES:]).strip()
 
 
-async def revert_commands(repositories: Repositories, app: App, bad: Sha) -> tuple[str, ...]:
-    """How to take `bad` back in git, `-m 1` only for a merge; empty when nobody knows its parents."""
+async def way_back(repositories: Repositories, app: App, bad: Sha, before: Sha | None) -> tuple[str, ...]:
+    """How to take all that a ship brought to main back in git, whatever it was made of: tasks, merges and pins.
+
+    Empty when nobody knows what was there before, or somebody has built on it since.
+    """
     try:
-        parents = await repositories.parents(app, bad)
+        now = await repositories.branch_head(app, app.main_branch) if before else None
     except Trouble:
         return ()
-    mainline = "-m 1 " if len(parents) > 1 else ""
-    return (f"git revert --no-edit {mainline}{bad}",) if parents else ()
+    if now != bad:
+        return ()
+    return (f"git restore --source={before} --staged --worktree :/ && git commit -m 'Back to {short(before or bad)}'",)

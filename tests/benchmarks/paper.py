@@ -90,7 +90,7 @@ class CommandStrategy:
     async def run(self, app: App, target: Target, command: Argv, commit: Sha, *, log: Path) -> Facts:
         raise AssertionError("the benchmark's train has no post-deploy commands")
 
-    async def rollback(self, app: App, target: Target, bad: Sha) -> tuple[str, ...]:
+    async def rollback(self, app: App, target: Target, bad: Sha, before: Sha | None) -> tuple[str, ...]:
         return ()
 
 

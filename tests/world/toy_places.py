@@ -302,7 +302,7 @@ class ToyStrategy(Place):
         await self._world.ask(f"answer of run {name}")
         return {"exit": 0}
 
-    async def rollback(self, app: App, target: Target, bad: Sha) -> tuple[str, ...]:
+    async def rollback(self, app: App, target: Target, bad: Sha, before: Sha | None) -> tuple[str, ...]:
         return (f"toy rollback {app.name}",)
 
     def _running(self, app: App, target: Target) -> dict[str, Sha]:

@@ -66,4 +66,4 @@ class Advance(Step, frozen=True, tag="advance"):
         repository = self.repository
         main = await ports.repositories.branch_head(repository, repository.main_branch)
         await ports.repositories.push(repository, sha, repository.main_branch, expected=main)
-        return {"sha": sha}
+        return {"sha": sha, **({"was": main} if main and main != sha else {})}

@@ -10,7 +10,7 @@ from core.errors import Trouble, Unreachable
 from core.journal import SealRecord, SealStatus
 from core.observations import Facts, NotYet, Observation
 from core.ports import Ports
-from core.registry import App
+from core.registry import App, Sha
 from core.train.step import Commit, Results, Step
 from core.unforeseen import or_trouble
 
@@ -72,6 +72,8 @@ class Seal(Step, frozen=True, tag="seal"):
             return ()
         try:
             strategy = ports.strategies[target.strategy]
-            return await strategy.rollback(self.app, target, self.commit.required(results))
+            before = results.get(f"advance:{self.app.name}", {}).get("was")
+            was = Sha(str(before)) if before else None
+            return await strategy.rollback(self.app, target, self.commit.required(results), was)
         except Trouble:
             return ()

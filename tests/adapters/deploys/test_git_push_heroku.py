@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -18,7 +19,7 @@ from bot.demo.platform import Platform
 from core.errors import NeedsOperator, Refused, StepFailed
 from core.observations import Already, Blind, NotYet
 from core.ports import Finished
-from core.registry import App, Argv, Sha, Target
+from core.registry import App, Argv, Target
 from tests.adapters.deploys.contract import DeployWorld, StrategyContract, Tools
 from tests.world.git_server import GitServer
 from tests.world.pushed_app import SERVE, WEB, PushedApp
@@ -361,30 +362,42 @@ async def test_words_that_look_like_a_verdict_never_make_an_unknown_end_known(wo
 
 
 async def test_rollback_advice_can_be_typed_and_is_gone_once_it_was(world: DeployWorld, platform: Platform):
+    """Of a re-pinned app the revert took back the pin only, and left the tasks in."""
     await world.deploy()
-    world.source.git("checkout", "--quiet", "-b", "task")
-    world.source.commit(files={"task": "done"})
-    world.source.git("checkout", "--quiet", "main")
-    world.source.git("merge", "--quiet", "--no-ff", "--message=Merge", "task")
-    merge = Sha(world.source.git("rev-parse", "HEAD"))
-    await world.deploy(merge)
-    undo, revert = await world.strategy.rollback(world.app, world.target, merge)
-    assert (undo, revert) == ("heroku releases:rollback --app=hub", f"git revert --no-edit -m 1 {merge}")
-    world.source.git(*revert.split()[1:])
+    git, old = world.source.git, world.commit
+    for task in ("one", "two"):
+        git("checkout", "--quiet", "-b", task, old)
+        world.source.commit(files={task: "done"})
+        git("checkout", "--quiet", "main")
+        git("merge", "--quiet", "--no-ff", "--message=Merge", task)
+    bad = world.source.commit(files={"lock": "pinned"})
+    await world.deploy(bad)
+    undo, back = await world.strategy.rollback(world.app, world.target, bad, old)
+    assert undo == "heroku releases:rollback --app=hub"
+    restore, _, commit = back.partition(" && ")
+    git(*shlex.split(restore)[1:])
+    git(*shlex.split(commit)[1:])
+    assert git("rev-parse", "HEAD^{tree}") == git("rev-parse", f"{old}^{{tree}}")
     await typed(world, undo)
 
     async def is_back() -> bool:
         return isinstance(await world.observe(), Already)
 
     await until(is_back)
-    assert await world.strategy.rollback(world.app, world.target, merge) == ()
+    assert await world.strategy.rollback(world.app, world.target, bad, old) == ()
 
 
-async def test_a_commit_that_is_no_merge_is_reverted_without_m_1(world: DeployWorld):
+@pytest.mark.parametrize("known", [True, False])
+async def test_no_way_back_is_advised_where_it_is_not_known_or_would_take_others_work_along(
+    world: DeployWorld, known: bool
+):
     await world.deploy()
-    second = world.source.commit(files={"more": "of it"})
-    await world.deploy(second)
-    assert f"git revert --no-edit {second}" in await world.strategy.rollback(world.app, world.target, second)
+    bad = world.source.commit(files={"more": "of it"})
+    await world.deploy(bad)
+    if known:
+        world.source.commit(files={"others": "work"})
+    advice = await world.strategy.rollback(world.app, world.target, bad, world.commit if known else None)
+    assert advice == ("heroku releases:rollback --app=hub",)
 
 
 async def test_the_client_gets_a_git_configuration_that_it_may_spoil(world: DeployWorld, platform: Platform):

@@ -9,11 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiohttp import web
-from pydantic import ValidationError
 
 from adapters.deploys import RepoScript
-from adapters.deploys.boot import is_same, revision_in
-from adapters.web import Answer
 from core.errors import NeedsOperator, StepFailed
 from core.observations import CannotTell
 from core.ports import Needs
@@ -240,48 +237,11 @@ async def test_a_post_deploy_command_that_never_ends_is_a_question_and_one_that_
         await world.strategy.run(world.app, nowhere, ("true",), world.commit, log=world.log)
 
 
-async def test_rollback_is_the_scripts_own_business_and_git_revert_is_ours(world: DeployWorld):
+async def test_rollback_is_the_scripts_own_business_and_the_way_back_in_git_is_ours(world: DeployWorld):
     await world.deploy()
-    assert await world.strategy.rollback(world.app, world.target, world.commit) == ()  # it has no parent to go back to
+    old = world.commit
+    assert await world.strategy.rollback(world.app, world.target, old, None) == ()
     await world.deploy(newer := world.source.commit())
-    assert await world.strategy.rollback(world.app, world.target, newer) == (f"git revert --no-edit {newer}",)
-    assert await world.strategy.rollback(world.app, world.target, world.commit) == ()
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"script": "/bin/true"},
-        {"script": "../deploy"},
-        {"script": ""},
-        {"script": "it's"},
-        {"script": "bin/deploy", "credentials": ["TWO WORDS"]},
-        {"script": "bin/deploy", "run": {"prefix": "bin/run"}},
-        {"script": "bin/deploy", "run": {"prefix": "ssh host --"}},
-        {"script": "bin/deploy", "run": {"local": "somewhere"}},
-        {"script": "bin/deploy", "run": {"local": "checkout", "ssh": "ssh host --"}},
-        {"script": "bin/deploy", "run": {}},
-        {"script": "bin/deploy", "timeout": 3},
-    ],
-)
-def test_options_that_make_no_sense_are_refused_when_the_config_loads(options: dict[str, object]):
-    with pytest.raises(ValidationError):
-        RepoScript.Options.model_validate(options)
-
-
-def test_the_commit_is_read_from_json_headers_and_text_and_nothing_is_guessed():
-    sha = "0123456789abcdef0123456789abcdef01234567"
-    for body, headers, said in (
-        (f'{{"commit": "{sha}"}}', {}, sha),
-        ('{"sha": "0123456"}', {}, "0123456"),
-        ('{"revision": "v1.2", "sha": null}', {}, None),
-        ("<html>", {"x-revision": sha.upper()}, sha),
-        (f"{sha}\n", {}, sha),
-        (f"runs {sha}", {}, None),
-        ("012345", {}, None),
-        ("[]", {}, None),
-        ("\xff", {}, None),
-    ):
-        assert revision_in(Answer(200, headers, body.encode("latin-1"))) == said
-        assert revision_in(Answer(503, headers, body.encode("latin-1"))) is None
-    assert is_same("0123456", sha) and is_same(sha, sha) and not is_same("0123457", sha)
+    [back] = await world.strategy.rollback(world.app, world.target, newer, old)
+    assert back.startswith(f"git restore --source={old} ")
+    assert await world.strategy.rollback(world.app, world.target, old, old) == ()
