@@ -14,8 +14,9 @@ import msgspec
 from adapters.config import Settings
 from adapters.web import Web
 from core.errors import Trouble, Unreachable
-from core.ports import Ecosystem, Needs, Processes, Repositories, Strategy
+from core.ports import Ecosystem, Needs, Processes, Strategy
 from core.registry import App, Argv, Package, own_file
+from core.repositories import Repositories
 from core.words import short
 
 PROBE_SECONDS = 60.0

@@ -1,4 +1,4 @@
-"""`core.ports.Repositories` over real git: looks at origin, reads at a commit, derives, pushes and reads back (L34).
+"""`core.repositories.Repositories` over real git: looks at origin, reads, derives, merges, pushes and reads back (L34).
 
 GitPython reads files and history at a commit; everything that writes or talks to a network goes through the one door
 to child processes. Nothing here ever forces a ref.
@@ -8,31 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import posixpath
 import re
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from adapters.checkouts import Checkouts
+from adapters.git_reading import LINK, blob, changed, entry, history, look_in, patches
 from adapters.git_tokens import NO_TOKENS, GitTokens
 from adapters.merging import merged_tree
-from adapters.mirrors import ISOLATION, Mirrors
+from adapters.mirrors import Mirrors
 from adapters.pushing import PushReport, not_taken, plain, push_argv, ref_name, refspec_push, verdict
 from core.errors import Refused, StepFailed, Unreachable
-from core.ports import Conflict, How, Logged, Patch, Processes, Relation
+from core.ports import How, Processes
 from core.registry import Argv, Repository, Sha
+from core.repositories import Conflict, Logged, Patch, Relation
 
 if TYPE_CHECKING:
-    from git import Commit, Tree
+    from git import Commit
 
 _T = TypeVar("_T")
 _AT_ONCE = 500  # commits on one command line
 _WHO = "Stationmaster <stationmaster@localhost>"
-_LINK = 0o120000
 _NO_REF = "refs/derived"  # git insists on a name while it imports
 _DEPLOY_SECONDS = 3600.0  # a platform builds while we push
 _ADVICE = {
@@ -86,7 +84,7 @@ class MirrorRepositories:
         return found.get(f"{ref}^{{}}") or found.get(ref)  # what an annotated tag points at comes first
 
     async def relation(self, repository: Repository, ours: Sha, theirs: Sha) -> Relation:
-        """See `core.ports.Repositories`. A commit that this machine never saw is asked for first."""
+        """See the port. A commit that this machine never saw is asked for first."""
         try:
             mirror = await self._having(repository, ours)
             await self._having(repository, theirs)
@@ -110,13 +108,13 @@ class MirrorRepositories:
         return found
 
     async def read(self, repository: Repository, commit: Sha, path: str) -> bytes | None:
-        return await self._look(repository, commit, lambda at: _blob(at.tree, path))
+        return await self._look(repository, commit, lambda at: blob(at.tree, path))
 
     async def mode(self, repository: Repository, commit: Sha, path: str) -> str:
-        return await self._look(repository, commit, lambda at: _entry(at.tree, path)[0])
+        return await self._look(repository, commit, lambda at: entry(at.tree, path)[0])
 
     async def paths(self, repository: Repository, commit: Sha) -> frozenset[str]:
-        """See `core.ports.Repositories`."""
+        """See the port."""
         mirror = await self._having(repository, commit)
         told = await self._mirrors.git(mirror, "ls-tree", "-r", "-z", "--full-tree", commit)
         rows = (row.partition("\t") for row in told.split("\0") if row)
@@ -129,19 +127,19 @@ class MirrorRepositories:
     async def changed_paths(self, repository: Repository, old: Sha, new: Sha) -> frozenset[str]:
         """Paths that differ between two commits; a renamed file counts under both names."""
         await self._having(repository, new)
-        return await self._look(repository, old, lambda at: _changed(at, new))
+        return await self._look(repository, old, lambda at: changed(at, new))
 
     async def history(self, repository: Repository, tip: Sha, *without: Sha) -> tuple[Logged, ...]:
-        """See `core.ports.Repositories`."""
+        """See the port."""
         await self._having(repository, *without)
-        return await self._look(repository, tip, lambda at: _history(at, without))
+        return await self._look(repository, tip, lambda at: history(at, without))
 
     async def patches(self, repository: Repository, commits: Collection[Sha]) -> dict[Sha, Patch]:
-        """See `core.ports.Repositories`. What a commit did never changes, so each is looked at once."""
+        """See the port. What a commit did never changes, so each is looked at once."""
         if unseen := [one for one in dict.fromkeys(commits) if one not in self._patches]:
             for first in range(0, len(unseen), _AT_ONCE):
                 some = unseen[first : first + _AT_ONCE]
-                found = await self._look(repository, some[0], lambda at, some=some: _patches(at, some))
+                found = await self._look(repository, some[0], lambda at, some=some: patches(at, some))
                 self._patches |= {sha: found.get(sha) for sha in some}
         return {sha: patch for sha in commits if (patch := self._patches.get(sha))}
 
@@ -154,12 +152,12 @@ class MirrorRepositories:
             yield tree
 
     async def derive(self, repository: Repository, parent: Sha, files: Mapping[str, bytes], message: str) -> Sha:
-        """See `core.ports.Repositories`. Dated one second after its parent; a file that was there keeps its mode."""
+        """See the port. Dated one second after its parent; a file that was there keeps its mode."""
         mirror, git = await self._having(repository, parent), self._mirrors.git
         before, epoch = await self._look(
-            repository, parent, lambda at: ({path: _entry(at.tree, path) for path in files}, at.committed_date)
+            repository, parent, lambda at: ({path: entry(at.tree, path) for path in files}, at.committed_date)
         )
-        if links := sorted(path for path, (mode, _) in before.items() if mode == f"{_LINK:06o}"):
+        if links := sorted(path for path, (mode, _) in before.items() if mode == f"{LINK:06o}"):
             what = f"{', '.join(links)} of {repository.name} cannot be written"
             raise Refused(what, "it is a symbolic link", "put the file in its place, then release prepare")
         stored = await self._stored(mirror, parent, files)
@@ -199,7 +197,7 @@ class MirrorRepositories:
         return stored
 
     async def merge(self, repository: Repository, ours: Sha, theirs: Sha, message: str) -> Sha | Conflict:
-        """See `core.ports.Repositories`. Dated one second after the younger of its parents."""
+        """See the port. Dated one second after the younger of its parents."""
         mirror, git = await self._having(repository, ours, theirs), self._mirrors.git
         if ours == theirs:
             return ours
@@ -219,7 +217,7 @@ class MirrorRepositories:
         return made
 
     async def push(self, repository: Repository, commit: Sha, branch: str, *, expected: Sha | None) -> None:
-        """See `core.ports.Repositories`. The lease only repeats what the ancestor check proved: never a force."""
+        """See the port. The lease only repeats what the ancestor check proved: never a force."""
         mirror, ref = await self._having(repository, commit), ref_name("heads", branch)
         if expected and await self.relation(repository, expected, commit) is not Relation.BEHIND:
             why = f"{commit} does not contain {expected}, where the branch is"
@@ -236,7 +234,7 @@ class MirrorRepositories:
         raise not_taken(f"{branch} of {repository.name}", report)
 
     async def push_tag(self, repository: Repository, tag: str, commit: Sha) -> None:
-        """See `core.ports.Repositories`. The same tag of the same commit is the same object anywhere."""
+        """See the port. The same tag of the same commit is the same object anywhere."""
         mirror, ref = await self._having(repository, commit), ref_name("tags", tag)
         epoch = await self.commit_epoch(repository, commit)
         text = f"object {commit}\ntype commit\ntag {tag}\ntagger {_WHO} {epoch} +0000\n\n{tag}\n"
@@ -294,7 +292,7 @@ class MirrorRepositories:
         return await self._mirrors.ask(repository, mirror, args, self._network_seconds, **how)
 
     async def _look(self, repository: Repository, commit: Sha, look: Callable[[Commit], _T]) -> _T:
-        return await asyncio.to_thread(_look, await self._having(repository, commit), commit, look)
+        return await asyncio.to_thread(look_in, await self._having(repository, commit), commit, look)
 
     async def _is_tagged(self, repository: Repository, tag: str, commit: Sha) -> bool:
         found = await self.tag_commit(repository, tag)
@@ -343,102 +341,3 @@ def _is_plain(path: str) -> bool:
 def _id(content: bytes) -> str:
     """What git calls a file with this content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-
-
-def _look(mirror: Path, commit: Sha, look: Callable[[Commit], _T]) -> _T:
-    """Let `look` read `commit`; blocks. The Repo is closed, for it holds a git process."""
-    _forget_what_git_was_told()
-    from git import Commit, Repo  # importing it runs git, which must not happen before it is needed
-    from git.exc import GitError, ODBError
-
-    here = {"GIT_DIR": str(mirror), "GIT_COMMON_DIR": str(mirror), "GIT_OBJECT_DIRECTORY": str(mirror / "objects")}
-    try:
-        with Repo(mirror, expand_vars=False) as repo:
-            repo.git.update_environment(**here, GIT_ALTERNATE_OBJECT_DIRECTORIES="")
-            return look(Commit(repo, bytes.fromhex(commit)))  # asking for its kind would start another process
-    except (GitError, ODBError, ValueError, OSError) as error:
-        why, next_ = str(error), f"remove {mirror}, then resume: it is made again"
-        raise StepFailed(f"{commit} cannot be read in {mirror.name}", why, next_) from error
-
-
-@cache
-def _forget_what_git_was_told() -> None:
-    """GitPython and its children heed our whole environment: a hook's, or a person's, must not lead it elsewhere."""
-    for name in [one for one in os.environ if one.startswith("GIT_")]:
-        del os.environ[name]
-    os.environ |= ISOLATION
-
-
-def _history(at: Commit, without: Collection[Sha]) -> tuple[Logged, ...]:
-    from git import Commit
-
-    rows = str(at.repo.git.rev_list("--topo-order", at.hexsha, *(f"^{other}" for other in without))).split()
-    found = (Commit(at.repo, bytes.fromhex(sha)) for sha in rows)
-    return tuple(
-        Logged(
-            sha=Sha(one.hexsha),
-            parents=tuple(Sha(parent.hexsha) for parent in one.parents),
-            author=one.author.name or "",
-            message=str(one.message),
-        )
-        for one in found
-    )
-
-
-def _patches(at: Commit, commits: Sequence[Sha]) -> dict[Sha, Patch]:
-    """By `git patch-id`, of the diff and of the same one the other way round."""
-    plain, inverse = _patch_ids(at, commits), _patch_ids(at, commits, "-R")
-    return {sha: Patch(patch, inverse[sha]) for sha, patch in plain.items() if sha in inverse}
-
-
-def _patch_ids(at: Commit, commits: Sequence[Sha], *more: str) -> dict[Sha, str]:
-    # Nobody's configuration, and no attribute of a tree, may make another text of a diff.
-    exact = ("--full-index", "--binary", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--no-prefix")
-    # A revert that needed no hand has the next lines unchanged, and maybe none beyond them.
-    words = (
-        "--no-walk=unsorted",
-        "-p",
-        "--unified=1",
-        "--diff-merges=first-parent",
-        "--format=commit %H",
-        *exact,
-        *more,
-        *commits,
-    )
-    shown = at.repo.git.log(*words, as_process=True)
-    rows = str(at.repo.git.patch_id("--verbatim", istream=shown.stdout)).splitlines()
-    return {Sha(sha): patch for patch, sha in (row.split() for row in rows)}
-
-
-def _changed(at: Commit, other: Sha) -> frozenset[str]:
-    return frozenset(path for diff in at.diff(other) for path in (diff.a_path, diff.b_path) if path)
-
-
-def _blob(tree: Tree, path: str) -> bytes | None:
-    """The content of a file; a symbolic link is followed once, and to a plain file of the same tree only."""
-    content, mode = _content(tree, path)
-    if content is None or mode != _LINK:
-        return content
-    target = posixpath.normpath(posixpath.join(posixpath.dirname(path), content.decode(errors="replace")))
-    found, mode = (None, 0) if target[:1] in "/." else _content(tree, target)
-    if found is None or mode == _LINK:
-        why = f"it leads to {target}, which is no file of the same commit"
-        raise Refused(f"{path} is a symbolic link that cannot be followed", why, "put the file in its place")
-    return found
-
-
-def _content(tree: Tree, path: str) -> tuple[bytes | None, int]:
-    """The bytes of what is at `path` and its mode; None where that is no file and no link."""
-    try:
-        entry = tree / path
-    except KeyError:
-        return None, 0
-    return (cast(bytes, entry.data_stream.read()), entry.mode) if entry.type == "blob" else (None, entry.mode)
-
-
-def _entry(tree: Tree, path: str) -> tuple[str, str]:
-    """Mode and id of what is at `path`; blank where nothing is."""
-    try:
-        return f"{(tree / path).mode:06o}", (tree / path).hexsha
-    except KeyError:
-        return "", ""

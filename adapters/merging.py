@@ -10,8 +10,9 @@ from pathlib import Path
 
 from adapters.mirrors import Mirrors
 from core.errors import Refused, StepFailed
-from core.ports import Conflict, Finished
+from core.ports import Finished
 from core.registry import Sha
+from core.repositories import Conflict
 
 _MERGE_TREE = ("git", "merge-tree", "--write-tree", "-z", "--name-only")
 _CLEAN = re.compile("([0-9a-f]{40})\0+")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.errors import Trouble
-from core.ports import Repositories
 from core.registry import App, Sha
+from core.repositories import Repositories
 from core.words import short
 
 _LINES = 12

@@ -13,8 +13,9 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from core.errors import Reason, Unreachable
-from core.ports import Logged, Pin, Ports, Relation
+from core.ports import Pin, Ports
 from core.registry import App, Package, Repository, Sha
+from core.repositories import Logged, Relation
 from core.tasks import Task
 from core.words import short
 

@@ -14,10 +14,11 @@ from core.errors import Reason, Refused, Trouble
 from core.events import EventKind, event_of
 from core.order import levels
 from core.permissions import Actor
-from core.ports import Ports, Relation
+from core.ports import Ports
 from core.records import Transaction
 from core.registry import App, Package, Sha
 from core.releases import Frozen, Release, assemble
+from core.repositories import Relation
 from core.tasks import Task
 from core.train.branch import look_at, taken_back
 from core.train.building import built

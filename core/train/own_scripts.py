@@ -6,8 +6,8 @@ import posixpath
 import shlex
 
 from core.errors import Reason
-from core.ports import Repositories
 from core.registry import Repository, Sha
+from core.repositories import Repositories
 from core.words import short
 
 _WHAT = {"120000": "a link, which can lead anywhere", "040000": "a folder", "160000": "a submodule"}

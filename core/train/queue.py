@@ -13,9 +13,10 @@ import msgspec
 
 from core.errors import Reason, Refused, Trouble, Unreachable
 from core.order import riding
-from core.ports import Conflict, Ports, Relation
+from core.ports import Ports
 from core.registry import App, Package, Registry, Repository, Sha, unknown
 from core.releases import Release, Stay
+from core.repositories import Conflict, Relation
 from core.tasks import Task, Work
 from core.train.branch import (
     Foreign,

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
 from core.errors import Reason, Trouble
-from core.ports import Ports, Relation
+from core.ports import Ports
 from core.registry import App, Package, Registry, Sha
 from core.releases import Release
+from core.repositories import Relation
 from core.reviews import Review, Seat, moved_on
 from core.tasks import Task
 from core.train.branch import look_at

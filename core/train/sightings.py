@@ -16,9 +16,10 @@ import msgspec
 from core.errors import Reason, Trouble, Unreachable
 from core.journal import Entry, EntryState
 from core.observations import Already, Blind, CannotTell, NotYet
-from core.ports import Ports, Relation
+from core.ports import Ports
 from core.registry import App, Package, Place, Sha
 from core.releases import Release, ReleaseState
+from core.repositories import Relation
 from core.tasks import Task
 from core.train.branch import Foreign, ReleaseBranch, foreign, look_at, trouble_of
 

@@ -24,8 +24,8 @@ from adapters.process import ChildProcesses
 from adapters.web import Web
 from bot.bootstrap import SystemClock
 from core.errors import Refused
-from core.ports import Repositories
 from core.registry import Repository, Sha
+from core.repositories import Repositories
 
 _REPOS = """
 packages:

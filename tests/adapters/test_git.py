@@ -24,8 +24,8 @@ from adapters.git_tokens import GitTokens
 from adapters.process import ChildProcesses
 from adapters.pushing import push_argv
 from core.errors import Refused, StepFailed, Unreachable
-from core.ports import Relation, Repositories
 from core.registry import Argv, Repository, Sha
+from core.repositories import Relation, Repositories
 from tests.world.git_server import Fault, GitServer
 from tests.world.waiting import until
 

@@ -17,8 +17,8 @@ from adapters.credentials import Secrets
 from adapters.git import MirrorRepositories
 from adapters.process import ChildProcesses
 from core.errors import Refused, Unreachable
-from core.ports import Conflict, Relation
 from core.registry import Sha
+from core.repositories import Conflict, Relation
 from tests.adapters.test_git import ABSENT, Team
 
 Files = Mapping[str, bytes | None]

@@ -12,10 +12,11 @@ import pytest
 
 from adapters.git import MirrorRepositories
 from core.errors import Refused
-from core.ports import Pin, Ports, Relation
+from core.ports import Pin, Ports
 from core.records import Records
 from core.registry import App, Registry
 from core.releases import Release
+from core.repositories import Relation
 from core.tasks import Task
 from core.train.branch import pin_message
 from core.train.freeze import freeze

@@ -10,8 +10,8 @@ from time import perf_counter
 from adapters.credentials import Secrets
 from adapters.git import MirrorRepositories
 from adapters.process import ChildProcesses
-from core.ports import Conflict
 from core.registry import App, Sha
+from core.repositories import Conflict
 from core.train.branch import merge_message
 from tests.benchmarks.figures import Figure, figure
 from tests.benchmarks.team import git

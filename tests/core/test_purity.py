@@ -18,6 +18,7 @@ MAY_WAIT = {
     "doorkeeper.py",
     "ports.py",
     "records.py",
+    "repositories.py",
     "train/answer.py",
     "train/branch.py",
     "train/consumer.py",
@@ -45,7 +46,7 @@ MAY_WAIT = {
 
 OUTSIDE = {"os", "io", "time", "random", "secrets", "socket", "subprocess", "tempfile", "threading", "urllib"}
 FOREIGN = {"bot", "adapters", "discord", "aiohttp", "sqlalchemy", "git", "yaml", "pydantic"}
-MAY_TOUCH_FILES = {"ports.py", "train/logbook.py", "train/building.py", "train/steps/repin.py"}
+MAY_TOUCH_FILES = {"ports.py", "repositories.py", "train/logbook.py", "train/building.py", "train/steps/repin.py"}
 """They name paths below the scratch folder and inside private worktrees."""
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from core.errors import Refused
-from core.ports import Conflict, Logged, Patch
 from core.registry import Repository, Sha
+from core.repositories import Conflict, Logged, Patch
 from tests.world.toy import Place, World
 
 

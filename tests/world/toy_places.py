@@ -13,9 +13,10 @@ from typing import Unpack
 from core.errors import Refused, StepFailed
 from core.journal import PageCheck, SealRecord, SealStatus
 from core.observations import Already, Blind, Facts, NotYet, Observation
-from core.ports import Declared, Dependency, Finished, How, Listing, Locked, Needs, Origin, Pin, Relation, Required
+from core.ports import Declared, Dependency, Finished, How, Listing, Locked, Needs, Origin, Pin, Required
 from core.registry import App, Argv, Package, Repository, Sha, Target
 from core.releases import Artefact
+from core.repositories import Relation
 from tests.world.toy import Place
 from tests.world.toy_merges import ToyMerges
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from core.errors import Refused
 from core.observations import Already, CannotTell, Facts, NotYet, Observation
-from core.ports import Ports, Relation
+from core.ports import Ports
 from core.registry import App, Package
+from core.repositories import Relation
 from core.train.step import Commit, Results, Step
 from core.words import short
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from core.errors import Refused, StepFailed, Unreachable
 from core.observations import Already, Facts, NotYet, Observation
-from core.ports import Ecosystem, Needs, Pin, Ports, Relation
+from core.ports import Ecosystem, Needs, Pin, Ports
 from core.registry import App, Argv, Place, Sha
+from core.repositories import Relation
 from core.train.branch import pin_message
 from core.train.consumer import elsewhere, moved, read
 from core.train.step import Results, Step, drift

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import Refused, Unreachable
-from core.ports import Logged
 from core.records import Records
 from core.registry import Sha
 from core.releases import Release
+from core.repositories import Logged
 from core.tasks import Task, Work
 from core.train.branch import task_of
 from core.train.queue import BranchQueue, Queue, order, queue_of, rebuilt
