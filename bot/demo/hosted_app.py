@@ -152,9 +152,10 @@ class HostedApp:
                 await dyno.end()
 
     async def _take_down(self) -> None:
-        dyno, self._dyno = self._dyno, None
-        if dyno:
-            await dyno.end()
+        if dyno := self._dyno:
+            await dyno.end()  # a boot that is cut off here leaves it to whoever stops the app
+            if self._dyno is dyno:
+                self._dyno = None
 
     async def _route(self, request: web.Request) -> web.Response:
         if self._dyno is None:
