@@ -20,7 +20,7 @@ from bot.release_console import log_line, one_line
 from core.errors import Reason, Refused, Trouble
 from core.permissions import Role
 
-_CHECK_SECONDS = 30
+_CHECK_SECONDS = 8
 _WAIT_SECONDS = 5
 log = logging.getLogger(__name__)
 
