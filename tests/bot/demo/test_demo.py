@@ -91,7 +91,7 @@ def test_a_cooldown_is_refused_at_the_prepare_and_ships_once_what_is_ours_is_exe
     ended = play("--break", "cooldown:treasury")
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr
     refused, _, after = ended.stdout.partition("Ben adds to pyproject.toml of treasury")
-    assert "the policy of pyproject.toml keeps coin-core, coin-ledger out" in refused
+    assert "exclude-newer-package = { coin-core = false, coin-ledger = false }" in refused
     assert "merge every repository" in after and "seal green" in after
 
 
