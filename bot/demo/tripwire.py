@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,7 +25,16 @@ class Tripwire:
 
     def __init__(self, where: str, fired: Path) -> None:
         self._where, self._fired = where, fired
-        self.step = ""
+        # Lanes run side by side, each in a task: a child belongs to the step of its own.
+        self._step = ContextVar("step", default="")
+
+    @property
+    def step(self) -> str:
+        return self._step.get()
+
+    @step.setter
+    def step(self, step: str) -> None:
+        self._step.set(step)
 
     def reach(self, moment: str) -> None:
         """Die here, unless this moment has killed before or is not wanted."""
