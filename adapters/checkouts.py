@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from adapters.mirrors import Mirrors
-from adapters.pushing import last_words
+from adapters.pushing import last_words, plain
 from core.errors import Reason, Refused, Unreachable
 from core.ports import Processes
 from core.registry import Repository, Sha
@@ -79,7 +79,7 @@ class Checkouts:
         options = ("--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--end-of-options")
         async with self._mirrors.alone(mirror):
             await self._mirrors.ask(
-                repository, mirror, ("fetch", *options, repository.url, *_OF_ORIGIN), self._network_seconds
+                repository, mirror, ("fetch", *options, plain(repository.url), *_OF_ORIGIN), self._network_seconds
             )
             rows = await self._mirrors.git(mirror, "for-each-ref", f"--format={_REFS}", "refs/origin")
         return _packed(row.split(" ") for row in rows.splitlines())

@@ -6,6 +6,7 @@ in no argv, in no environment that a hook or repository code sees, and in no tra
 
 from __future__ import annotations
 
+import re
 import shlex
 import tempfile
 from collections.abc import Generator, Mapping
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from adapters.credentials import Secrets
+from core.words import is_loopback
 
 
 class GitTokens:
@@ -32,7 +34,9 @@ class GitTokens:
     def configured(self, settings: Mapping[str, str], folder: Path) -> Generator[dict[str, str]]:
         """`settings` as GIT_CONFIG_* variables, with a helper for each token that is set; gone after the block."""
         pairs = list(settings.items())
-        tokens = {host: name for host, name in self.names.items() if self._secrets.has(name)}
+        # git asks the helpers that fit in this order, and takes the first answer.
+        hosts = sorted(self.names, key=len, reverse=True)
+        tokens = {host: self.names[host] for host in hosts if self._secrets.has(self.names[host])}
         if not tokens:
             yield as_variables(pairs)
             return
@@ -43,7 +47,9 @@ class GitTokens:
                 file.touch(0o600)
                 file.write_text(f"username=x-access-token\npassword={self._secrets.reveal(name).strip()}\n")
                 told = f'!f() {{ [ "$1" != get ] || cat {shlex.quote(str(file))}; }}; f'
-                pairs += [(f"credential.https://{host}.helper", told), (f"credential.http://{host}.helper", told)]
+                # Over plain HTTP everybody on the way would read it.
+                scheme = "http" if is_loopback(re.split("[:/]", host)[0]) else "https"
+                pairs.append((f"credential.{scheme}://{host}.helper", told))
             pairs.append(("credential.useHttpPath", "true"))
             yield as_variables(pairs)
 

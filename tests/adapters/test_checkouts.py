@@ -15,6 +15,8 @@ from adapters.process import ChildProcesses
 from core.errors import Refused, Trouble, Unreachable
 from core.registry import Repository, Sha
 from tests.adapters.test_git import Team
+from tests.adapters.test_git import hub as hub
+from tests.adapters.test_git import team as team
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 7\n"
 
@@ -28,16 +30,6 @@ def git(at: Path, *argv: str) -> str:
     """What a script in a checkout that knows nothing of us gets from git."""
     env = {"PATH": os.environ["PATH"], "HOME": str(at), "GIT_CONFIG_NOSYSTEM": "1"}
     return subprocess.run(["git", *argv], cwd=at, env=env, check=True, capture_output=True, text=True).stdout.strip()
-
-
-@pytest.fixture
-def team(tmp_path: Path) -> Team:
-    return Team(tmp_path)
-
-
-@pytest.fixture
-def hub(team: Team) -> Repository:
-    return team.repository()
 
 
 @pytest.fixture

@@ -860,6 +860,15 @@ async def test_a_private_repository_is_read_and_pushed_with_the_token_of_its_hos
     ]
 
 
+async def test_the_token_of_a_repository_comes_before_that_of_its_host(team: Team, processes: ChildProcesses) -> None:
+    commit = team.commit(push="main")
+    async with GitServer(team.folder) as server:
+        server.password = TOKEN
+        host, name = server.url.partition("://")[2], team.origin.name
+        ours = private(team, processes, {host: "OLD_TOKEN", f"{host}/{name}": "TEAM_TOKEN"})
+        assert await ours.branch_head(Repository(name="hub", url=f"{server.url}/{name}"), "main") == commit
+
+
 def _shown(argv: Argv) -> dict[str, str]:
     """What anybody on this machine can read of the child that was just started."""
     found = {"argv": " ".join(argv)}
@@ -930,3 +939,13 @@ async def test_a_manifest_that_is_a_symbolic_link_is_followed_once_or_refused_an
     with pytest.raises(Refused, match="good of hub cannot be written"):
         await ours.derive(hub, commit, {"good": b"other"}, "x")
     assert {"good", "deep/up", "deep/real", "top"} <= await ours.paths(hub, commit)
+
+
+def test_a_token_goes_to_another_machine_encrypted_only(tmp_path: Path) -> None:
+    tokens = GitTokens({"git.example.com": "A", "127.0.0.1:8080": "B"}, Secrets({"A": "a-secret", "B": "b-secret"}))
+    with tokens.configured({}, tmp_path) as variables:
+        keys = {value for name, value in variables.items() if name.startswith("GIT_CONFIG_KEY_")}
+    assert {key for key in keys if key.endswith(".helper") and "//" in key} == {
+        "credential.https://git.example.com.helper",
+        "credential.http://127.0.0.1:8080.helper",
+    }
